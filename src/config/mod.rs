@@ -1,0 +1,148 @@
+//! What the operator wants: the YAML as written (`file.rs`), then what it means (`resolve.rs`).
+//!
+//! Must not read the environment or the clock by itself, speak to anyone, or know any request.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::catalog::Model;
+use crate::wishes::Wishes;
+
+/// The environment as a value, so that tests and reloads can bring their own. An empty variable is an unset one.
+#[derive(Clone, Debug, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+/// The whole configuration, resolved: what it means, not how it was written.
+#[derive(Debug)]
+pub struct Config {
+    /// In the order of the file; several may share an alias. At least one.
+    pub deployments: Vec<Arc<Deployment>>,
+    /// Aliases to try, in order, after all deployments of an alias have failed.
+    pub fallbacks: BTreeMap<String, Vec<String>>,
+    /// The key that callers must show.
+    pub master_key: Option<SecretString>,
+    /// LiteLLM's own switch: serve beyond loopback without a key, or with a published one.
+    pub permit_weak_key: bool,
+    /// The alias for requests that name no model: `easel_settings.default_model`, else the first alias.
+    pub default_model: String,
+    /// Refuse members that nobody knows (`easel_settings.strict_params`).
+    pub strict_params: bool,
+    /// Tries after the first, where a deployment does not say (LiteLLM's default is 2).
+    pub num_retries: u32,
+    /// What the operator should know but need not mend: path and sentence.
+    pub warnings: Vec<Notice>,
+}
+
+/// One entry of `model_list`: a model in a region, with who pays.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The name that callers use (`model_name`).
+    pub alias: String,
+    /// Stable and free of secrets: `model_info.id`, else a digest of what sets it apart.
+    pub id: String,
+    /// Where it stands in the file, such as `model_list[2]`, for messages.
+    pub path: String,
+    /// What the catalogue knows of the model.
+    pub model: Arc<Model>,
+    /// What goes into the URL: a model id, an inference profile id or an ARN, not encoded.
+    pub model_id: String,
+    /// Where it is called, and what it is signed for.
+    pub region: String,
+    /// Base URL without a trailing slash, such as `https://bedrock-runtime.us-east-1.amazonaws.com`.
+    pub endpoint: String,
+    /// Who pays.
+    pub auth: Auth,
+    /// Longest silence of the upstream, before its head and between its bytes (default 300 s).
+    pub timeout: Duration,
+    /// Tries after the first, if it says so itself.
+    pub num_retries: Option<u32>,
+    /// Its share among the deployments of its alias (default 1); 0 is drawn only when nothing else is left.
+    pub weight: f64,
+    /// Leave out what the model cannot honour instead of refusing.
+    pub drop_params: bool,
+    /// Generation defaults; a request's own wishes win.
+    pub defaults: Wishes,
+    /// `model_info.output_cost_per_image`, which replaces the catalogue's price, in US dollars.
+    pub price: Option<f64>,
+}
+
+/// How a deployment proves who it is to Bedrock.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// A Bedrock API key, and where it comes from in words (`os.environ/AWS_BEARER_TOKEN_BEDROCK`).
+    Bearer {
+        /// The key.
+        key: SecretString,
+        /// Where it was found.
+        source: String,
+    },
+    /// SigV4 with keys that stand in the config.
+    Keys {
+        /// `aws_access_key_id`.
+        access_key_id: String,
+        /// `aws_secret_access_key`.
+        secret_access_key: SecretString,
+        /// `aws_session_token`.
+        session_token: Option<SecretString>,
+        /// A role to assume with them.
+        role: Option<Role>,
+    },
+    /// SigV4 with whatever the AWS chain finds: environment, profile, SSO, web identity, ECS, IMDSv2.
+    Chain {
+        /// `aws_profile_name`.
+        profile: Option<String>,
+        /// A role to assume with them.
+        role: Option<Role>,
+    },
+}
+
+/// A role to assume by STS.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Role {
+    /// `aws_role_name`, an ARN.
+    pub arn: String,
+    /// `aws_session_name`.
+    pub session_name: Option<String>,
+    /// `aws_external_id`.
+    pub external_id: Option<String>,
+}
+
+/// A sentence about a place in the config.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// YAML path, such as `model_list[2].litellm_params.aws_region_name`; empty for the file as a whole.
+    pub path: String,
+    /// What is wrong or worth knowing; a second sentence says what to write instead.
+    pub message: String,
+}
+
+/// Why there is no configuration: every mistake of the file, with the warnings beside them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes {
+    /// At least one.
+    pub mistakes: Vec<Notice>,
+    /// What else was noticed.
+    pub warnings: Vec<Notice>,
+}
+
+impl Environment {
+    /// The environment with these variables; empty values count as unset.
+    pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(variables.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// The value of a variable that is set and not empty.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.path.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.path, self.message) }
+    }
+}

@@ -1,0 +1,145 @@
+//! The domain's nouns: sizes, formats, a task to paint, and why it cannot be painted.
+//!
+//! Must not know HTTP, YAML or any one model.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::wishes::Wishes;
+
+/// Width and height of a picture, in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Size {
+    /// Pixels from left to right.
+    pub width: u32,
+    /// Pixels from top to bottom.
+    pub height: u32,
+}
+
+impl Size {
+    /// The size of `width` by `height` pixels.
+    pub const fn new(width: u32, height: u32) -> Self {
+        Self { width, height }
+    }
+
+    /// Number of pixels.
+    pub fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// Width divided by height.
+    pub fn ratio(self) -> f64 {
+        f64::from(self.width) / f64::from(self.height)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl FromStr for Size {
+    type Err = ();
+
+    /// Reads `1024x1024`, with spaces around the numbers allowed, as LiteLLM does; zero is no size.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (width, height) = text.split_once(['x', 'X']).ok_or(())?;
+        let side = |s: &str| s.trim().parse().ok().filter(|n| *n > 0).ok_or(());
+        Ok(Self::new(side(width)?, side(height)?))
+    }
+}
+
+/// How a picture is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// Portable Network Graphics.
+    Png,
+    /// JPEG.
+    Jpeg,
+    /// WebP.
+    Webp,
+}
+
+impl Format {
+    /// The word that OpenAI and Stability use: `png`, `jpeg` or `webp`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpeg",
+            Self::Webp => "webp",
+        }
+    }
+
+    /// Reads `png`, `jpeg`, `jpg` or `webp`, in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "png" => Some(Self::Png),
+            "jpeg" | "jpg" => Some(Self::Jpeg),
+            "webp" => Some(Self::Webp),
+            _ => None,
+        }
+    }
+}
+
+/// How much care the model takes, and what it costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quality {
+    /// The model's ordinary quality.
+    Standard,
+    /// The model's better, dearer quality.
+    Premium,
+}
+
+impl Quality {
+    /// Bedrock's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Premium => "premium",
+        }
+    }
+
+    /// OpenAI's and Nova's words: low, medium, standard, auto are standard; high, hd, premium, xhigh, max are
+    /// premium; anything else is a hint that is not understood.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "low" | "medium" | "standard" | "auto" => Some(Self::Standard),
+            "high" | "hd" | "premium" | "xhigh" | "max" => Some(Self::Premium),
+            _ => None,
+        }
+    }
+}
+
+/// What a caller wants painted: well-formed, not yet legal for any one model.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Task {
+    /// The text to paint from.
+    pub prompt: String,
+    /// How many pictures, 1 to 10.
+    pub count: u8,
+    /// Everything else that shapes the pictures.
+    pub wishes: Wishes,
+    /// Leave out what a model cannot honour, and say so, instead of refusing (LiteLLM's `drop_params`).
+    pub drop_params: bool,
+    /// Refuse members that nobody knows instead of ignoring them (`easel_settings.strict_params`).
+    pub strict: bool,
+}
+
+/// A wish that a model cannot honour: the parameter, and a sentence with its value and the nearest that works.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unsupported {
+    /// The parameter as the caller wrote it.
+    pub param: String,
+    /// What is wrong, quoting the value; a second sentence says what is accepted.
+    pub message: String,
+}
+
+impl Unsupported {
+    /// `param` cannot be honoured, for the reason in `message`.
+    pub fn new(param: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { param: param.into(), message: message.into() }
+    }
+}

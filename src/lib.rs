@@ -1,0 +1,5 @@
+//! Easel answers OpenAI's image API and paints on Amazon Bedrock.
+pub mod catalog;
+pub mod config;
+pub mod image;
+pub mod wishes;

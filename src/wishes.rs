@@ -1,0 +1,268 @@
+//! What may be said about a picture besides its prompt, by a caller or in the config as a default.
+//!
+//! Reads OpenAI's members and the native ones of Nova Canvas and Stability into one flat shape, nested objects
+//! lifted by LiteLLM's precedence. Must not decide whether a model can honour them: that is `provider`'s.
+
+use serde_json::{Map, Value};
+
+use crate::image::{Format, Size};
+
+/// A size as it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SizeWish {
+    /// Whatever the model likes best.
+    Auto,
+    /// This size, or the nearest the model can do.
+    Exact(Size),
+}
+
+/// Everything that shapes pictures, each absent unless somebody said it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Wishes {
+    /// Number of pictures (`n`, `numberOfImages`), 1 to 10.
+    pub count: Option<u8>,
+    /// `size`, or `width` and `height`.
+    pub size: Option<SizeWish>,
+    /// `quality`, as written.
+    pub quality: Option<String>,
+    /// `style`: OpenAI's (vivid, natural) or one of Nova's, as written.
+    pub style: Option<String>,
+    /// `background`: auto, opaque or transparent, as written.
+    pub background: Option<String>,
+    /// `moderation`, as written.
+    pub moderation: Option<String>,
+    /// `input_fidelity`, as written.
+    pub input_fidelity: Option<String>,
+    /// `output_format`.
+    pub output_format: Option<Format>,
+    /// `output_compression`, 0 to 100.
+    pub output_compression: Option<u8>,
+    /// `seed`.
+    pub seed: Option<u64>,
+    /// `negative_prompt` or `negativeText`.
+    pub negative_prompt: Option<String>,
+    /// `aspect_ratio`, as written.
+    pub aspect_ratio: Option<String>,
+    /// `cfgScale` or `cfg_scale`.
+    pub cfg_scale: Option<f64>,
+    /// A text that replaces the prompt (`textToImageParams.text`, `colorGuidedGenerationParams.text`).
+    pub text: Option<String>,
+    /// Every other member, flat, under the name by which the caller would know it again.
+    pub native: Map<String, Value>,
+}
+
+/// A member whose value is not well-formed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Malformed {
+    /// The member as it was written, `imageGenerationConfig.seed` for a nested one.
+    pub param: String,
+    /// Whether the type is wrong, rather than the value.
+    pub wrong_type: bool,
+    /// What is wrong, quoting the value, then what is accepted.
+    pub message: String,
+}
+
+/// Members of Nova's `textToImageParams` and `colorGuidedGenerationParams` that have no place of their own here.
+const NOVA_TEXT: [&str; 6] = ["style", "conditionImage", "controlMode", "controlStrength", "colors", "referenceImage"];
+
+impl Wishes {
+    /// Reads members; `null` counts as absent. Top-level members win over `imageGenerationConfig`, and
+    /// `textToImageParams` over top-level ones, as in LiteLLM. Reports every malformed member.
+    pub fn read(members: Map<String, Value>) -> Result<Self, Vec<Malformed>> {
+        let mut reader = Reader { members, ..Reader::default() };
+        reader.members.retain(|_, value| !value.is_null());
+        reader.lift("textToImageParams", true);
+        reader.lift("colorGuidedGenerationParams", true);
+        reader.lift("imageGenerationConfig", false);
+        let wishes = Self {
+            size: reader.size(),
+            count: reader.integer(&["n", "numberOfImages"], 1, 10).and_then(|n| u8::try_from(n).ok()),
+            quality: reader.text(&["quality"]),
+            style: reader.text(&["style"]),
+            background: reader.one_of("background", &["auto", "opaque", "transparent"]),
+            moderation: reader.text(&["moderation"]),
+            input_fidelity: reader.text(&["input_fidelity"]),
+            output_format: reader
+                .one_of("output_format", &["png", "jpeg", "jpg", "webp"])
+                .as_deref()
+                .and_then(Format::parse),
+            output_compression: reader.integer(&["output_compression"], 0, 100).and_then(|n| u8::try_from(n).ok()),
+            seed: reader.integer(&["seed"], 0, u64::MAX),
+            negative_prompt: reader.text(&["negativeText", "negative_prompt"]),
+            aspect_ratio: reader.text(&["aspect_ratio"]),
+            cfg_scale: reader.number(&["cfgScale", "cfg_scale"]),
+            text: reader.text(&["text"]),
+            native: reader.members,
+        };
+        if reader.faults.is_empty() { Ok(wishes) } else { Err(reader.faults) }
+    }
+}
+
+/// Takes members out one by one and collects what is wrong with them.
+#[derive(Default)]
+struct Reader {
+    members: Map<String, Value>,
+    /// Where a lifted member came from, for messages.
+    origins: Map<String, Value>,
+    faults: Vec<Malformed>,
+}
+
+impl Reader {
+    /// Moves the members of a nested object to the top; `wins` says who gives way when both are there.
+    fn lift(&mut self, object: &str, wins: bool) {
+        let nested = match self.members.remove(object) {
+            None => return,
+            Some(Value::Object(nested)) => nested,
+            Some(other) => return self.fault(object, true, &format!("expected an object, got {}", describe(&other))),
+        };
+        if object.starts_with("color") {
+            self.members.entry("taskType").or_insert_with(|| "COLOR_GUIDED_GENERATION".into());
+        }
+        for (name, value) in nested.into_iter().filter(|(_, value)| !value.is_null()) {
+            let known = match object {
+                "imageGenerationConfig" => {
+                    ["width", "height", "quality", "cfgScale", "seed", "numberOfImages"].contains(&&*name)
+                }
+                _ => ["text", "negativeText"].contains(&&*name) || NOVA_TEXT.contains(&&*name),
+            };
+            let path = format!("{object}.{name}");
+            if !known {
+                self.members.insert(path, value);
+            } else if wins
+                || !self.members.contains_key(&name) && !(name == "numberOfImages" && self.members.contains_key("n"))
+            {
+                self.origins.insert(name.clone(), path.into());
+                self.members.insert(name, value);
+            }
+        }
+    }
+
+    fn fault(&mut self, name: &str, wrong_type: bool, message: &str) {
+        let param = self.origins.get(name).and_then(Value::as_str).unwrap_or(name).to_owned();
+        let message = format!("invalid {} for '{param}': {message}", if wrong_type { "type" } else { "value" });
+        self.faults.push(Malformed { param, wrong_type, message });
+    }
+
+    /// The first of `names` that is there; the others go.
+    fn take(&mut self, names: &[&'static str]) -> Option<(&'static str, Value)> {
+        let found = names.iter().find(|name| self.members.contains_key(**name)).copied()?;
+        let value = self.members.remove(found);
+        names.iter().for_each(|name| drop(self.members.remove(*name)));
+        value.map(|value| (found, value))
+    }
+
+    fn text(&mut self, names: &[&'static str]) -> Option<String> {
+        match self.take(names)? {
+            (_, Value::String(text)) => Some(text),
+            (name, other) => {
+                self.fault(name, true, &format!("expected a string, got {}", describe(&other)));
+                None
+            }
+        }
+    }
+
+    fn one_of(&mut self, name: &'static str, accepted: &[&str]) -> Option<String> {
+        let text = self.text(&[name])?.to_ascii_lowercase();
+        if accepted.contains(&&*text) {
+            return Some(text);
+        }
+        let accepted: Vec<_> = accepted.iter().map(|a| format!("'{a}'")).collect();
+        self.fault(name, false, &format!("got '{}'. Accepted are {}", excerpt(&text), accepted.join(", ")));
+        None
+    }
+
+    fn number(&mut self, names: &[&'static str]) -> Option<f64> {
+        let (name, value) = self.take(names)?;
+        if value.as_f64().is_none() {
+            self.fault(name, true, &format!("expected a number, got {}", describe(&value)));
+        }
+        value.as_f64()
+    }
+
+    /// A whole number; `2.0` is one.
+    fn integer(&mut self, names: &[&'static str], min: u64, max: u64) -> Option<u64> {
+        let (name, value) = self.take(names)?;
+        let number = match value.as_u64() {
+            Some(number) => Some(number),
+            None => value.as_f64().filter(|n| n.fract() == 0.0).and_then(|n| format!("{n:.0}").parse().ok()),
+        };
+        match number {
+            Some(number) if (min..=max).contains(&number) => return Some(number),
+            _ if !value.is_number() => {
+                self.fault(name, true, &format!("expected an integer, got {}", describe(&value)))
+            }
+            _ if max == u64::MAX => {
+                self.fault(name, false, &format!("got {value}. Accepted are whole numbers from {min} on"))
+            }
+            _ => self.fault(name, false, &format!("got {value}. Accepted are whole numbers from {min} to {max}")),
+        }
+        None
+    }
+
+    /// `width` and `height`, else `size`.
+    fn size(&mut self) -> Option<SizeWish> {
+        let sides = (self.integer(&["width"], 1, 100_000), self.integer(&["height"], 1, 100_000));
+        let text = self.text(&["size"]);
+        match (sides, text) {
+            ((Some(width), Some(height)), _) => {
+                Some(SizeWish::Exact(Size::new(u32::try_from(width).ok()?, u32::try_from(height).ok()?)))
+            }
+            ((Some(_), None), _) => {
+                self.fault("width", false, "it needs 'height' beside it");
+                None
+            }
+            ((None, Some(_)), _) => {
+                self.fault("height", false, "it needs 'width' beside it");
+                None
+            }
+            ((None, None), Some(text)) => self.size_text(&text),
+            ((None, None), None) => None,
+        }
+    }
+
+    fn size_text(&mut self, text: &str) -> Option<SizeWish> {
+        if text.trim().is_empty() || text.eq_ignore_ascii_case("auto") {
+            return Some(SizeWish::Auto);
+        }
+        if let Ok(size) = text.parse() {
+            return Some(SizeWish::Exact(size));
+        }
+        let numbers: Vec<u32> = text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+        let nearest = match numbers[..] {
+            [width, height] if (64..=8192).contains(&width) && (64..=8192).contains(&height) => {
+                Size::new(width, height)
+            }
+            [side] if (64..=8192).contains(&side) => Size::new(side, side),
+            _ => Size::new(1024, 1024),
+        };
+        self.fault(
+            "size",
+            false,
+            &format!(
+                "got '{}'. Accepted are WIDTHxHEIGHT in pixels and 'auto'; the nearest valid is '{nearest}'",
+                excerpt(text)
+            ),
+        );
+        None
+    }
+}
+
+/// A JSON value in words, short enough for a message.
+pub fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        Value::Bool(b) => format!("the boolean {b}"),
+        Value::Number(n) => format!("the number {n}"),
+        Value::String(s) => format!("the string '{}'", excerpt(s)),
+        Value::Array(_) => "an array".into(),
+        Value::Object(_) => "an object".into(),
+    }
+}
+
+/// At most 60 characters of a caller's text, for quoting.
+pub fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(60) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_owned(),
+    }
+}
