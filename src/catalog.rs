@@ -74,9 +74,12 @@ pub struct Limits {
     pub formats: Vec<Format>,
     /// How a size is asked for.
     pub size: SizeRule,
-    /// Whether the body carries `mode`, and may carry `image` and `strength` (Stability Ultra, SD3.5).
+    /// Whether the body may carry `image` and `strength` (Stability Ultra, SD3.5).
     #[serde(default)]
     pub image_to_image: bool,
+    /// Whether painting over a picture must be said by `mode` (SD3.5).
+    #[serde(default)]
+    pub mode_member: bool,
 }
 
 /// How a model is told the size of a picture.

@@ -118,14 +118,30 @@ impl Quality {
 pub struct Task {
     /// The text to paint from.
     pub prompt: String,
-    /// How many pictures, 1 to 10.
-    pub count: u8,
     /// Everything else that shapes the pictures.
     pub wishes: Wishes,
     /// Leave out what a model cannot honour, and say so, instead of refusing (LiteLLM's `drop_params`).
     pub drop_params: bool,
     /// Refuse members that nobody knows instead of ignoring them (`easel_settings.strict_params`).
     pub strict: bool,
+}
+
+/// Which of a request's pictures one call paints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Place of the first of them in the reply, from 0.
+    pub first: u8,
+    /// How many.
+    pub count: u8,
+}
+
+impl Part {
+    /// Cuts this part into pieces of at most `most` pictures, in order.
+    pub fn split(self, most: u8) -> impl Iterator<Item = Self> {
+        let most = most.max(1);
+        let end = self.first.saturating_add(self.count);
+        (self.first..end).step_by(usize::from(most)).map(move |first| Self { first, count: most.min(end - first) })
+    }
 }
 
 /// A wish that a model cannot honour: the parameter, and a sentence with its value and the nearest that works.

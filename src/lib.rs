@@ -2,4 +2,6 @@
 pub mod catalog;
 pub mod config;
 pub mod image;
+pub mod openai;
+pub mod provider;
 pub mod wishes;

@@ -1,0 +1,9 @@
+//! OpenAI's words: requests as they are written, errors and lists as they are answered.
+//!
+//! Must not know Bedrock, or which alias is served by what.
+
+mod envelope;
+mod request;
+
+pub use envelope::{ErrorBody, ModelList, ModelObject, Usage};
+pub use request::{Answer, ImageRequest, Invalid, Overrides};

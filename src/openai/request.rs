@@ -1,0 +1,286 @@
+//! A request for pictures, from JSON to `image::Task`, with what is wrong said by parameter.
+//!
+//! Must not judge what a model can honour.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::image::Task;
+use crate::wishes::{Malformed, Wishes, describe, excerpt};
+
+/// A well-formed request for pictures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ImageRequest {
+    /// The alias, if one is named.
+    pub model: Option<String>,
+    /// What to paint.
+    pub task: Task,
+    /// How the pictures are handed over.
+    pub answer: Answer,
+    /// What the caller wants otherwise than the config, for this request.
+    pub overrides: Overrides,
+}
+
+/// How pictures are handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Base64 in one JSON document.
+    Base64,
+}
+
+/// What a caller may change for one request; the config bounds each.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Overrides {
+    /// `timeout`, in seconds as written; never longer than the deployment's.
+    pub timeout: Option<Duration>,
+    /// `num_retries`; never more than the config's.
+    pub num_retries: Option<u32>,
+    /// `fallbacks`: aliases to try instead of the configured ones.
+    pub fallbacks: Option<Vec<String>>,
+}
+
+/// A request that is not well-formed, or asks for what Easel does not do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// The parameter at fault.
+    pub param: Option<String>,
+    /// OpenAI's code.
+    pub code: Option<&'static str>,
+    /// What is wrong and what is accepted.
+    pub message: String,
+}
+
+impl Invalid {
+    fn new(param: &str, code: &'static str, message: impl Into<String>) -> Self {
+        Self { param: Some(param.to_owned()), code: Some(code), message: message.into() }
+    }
+
+    fn wrong_type(param: &str, expected: &str, got: &Value) -> Self {
+        let message = format!("invalid type for '{param}': expected {expected}, got {}", describe(got));
+        Self::new(param, "invalid_type", message)
+    }
+}
+
+impl From<Malformed> for Invalid {
+    fn from(malformed: Malformed) -> Self {
+        let code = if malformed.wrong_type { "invalid_type" } else { "invalid_value" };
+        Self { param: Some(malformed.param), code: Some(code), message: malformed.message }
+    }
+}
+
+impl ImageRequest {
+    /// Reads the body of `/images/generations`. `null` counts as absent.
+    pub fn from_json(body: &[u8]) -> Result<Self, Invalid> {
+        let plain = |message: String| Invalid { param: None, code: None, message };
+        let value: Value = serde_json::from_slice(body).map_err(|error| {
+            plain(format!("the body is not valid JSON: {error}. Send a JSON object such as {{\"prompt\": \"a cat\"}}"))
+        })?;
+        match value {
+            Value::Object(members) => Self::from_members(members),
+            other => Err(plain(format!(
+                "the body is {}. Send a JSON object such as {{\"prompt\": \"a cat\"}}",
+                describe(&other)
+            ))),
+        }
+    }
+
+    fn from_members(mut members: Map<String, Value>) -> Result<Self, Invalid> {
+        members.retain(|_, value| !value.is_null());
+        let model = take_text(&mut members, "model")?.filter(|model| !model.is_empty());
+        let prompt = take_text(&mut members, "prompt")?;
+        let answer = take_answer(&mut members)?;
+        let overrides = Overrides {
+            timeout: take_seconds(&mut members, "timeout")?,
+            num_retries: take_count(&mut members, "num_retries")?,
+            fallbacks: take_aliases(&mut members, "fallbacks")?,
+        };
+        let drop_params = take_flag(&mut members, "drop_params")?;
+        // They say who asks, not what to paint.
+        for name in ["user", "safety_identifier"] {
+            take_text(&mut members, name)?;
+        }
+        let wishes = Wishes::read(members).map_err(|faults| first(faults))?;
+        let prompt = prompt.or_else(|| wishes.text.clone()).filter(|prompt| !prompt.trim().is_empty());
+        let Some(prompt) = prompt else {
+            return Err(Invalid::new(
+                "prompt",
+                "missing_required_parameter",
+                "missing required parameter: 'prompt'. Say what to paint",
+            ));
+        };
+        Ok(Self { model, task: Task { prompt, wishes, drop_params, strict: false }, answer, overrides })
+    }
+}
+
+fn first(faults: Vec<Malformed>) -> Invalid {
+    let plain = Invalid { param: None, code: None, message: "the request is not well-formed".into() };
+    faults.into_iter().next().map_or(plain, Invalid::from)
+}
+
+fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Invalid> {
+    match members.shift_remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(Invalid::wrong_type(name, "a string", &other)),
+    }
+}
+
+fn take_flag(members: &mut Map<String, Value>, name: &str) -> Result<bool, Invalid> {
+    match members.shift_remove(name) {
+        None => Ok(false),
+        Some(Value::Bool(flag)) => Ok(flag),
+        Some(other) => Err(Invalid::wrong_type(name, "a boolean", &other)),
+    }
+}
+
+fn take_seconds(members: &mut Map<String, Value>, name: &str) -> Result<Option<Duration>, Invalid> {
+    let Some(value) = members.shift_remove(name) else { return Ok(None) };
+    let seconds = value.as_f64().filter(|s| *s > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok());
+    seconds.map(Some).ok_or_else(|| Invalid::wrong_type(name, "a positive number of seconds", &value))
+}
+
+fn take_count(members: &mut Map<String, Value>, name: &str) -> Result<Option<u32>, Invalid> {
+    let Some(value) = members.shift_remove(name) else { return Ok(None) };
+    let count = value.as_u64().and_then(|n| u32::try_from(n).ok());
+    count.map(Some).ok_or_else(|| Invalid::wrong_type(name, "a whole number", &value))
+}
+
+fn take_aliases(members: &mut Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, Invalid> {
+    let Some(value) = members.shift_remove(name) else { return Ok(None) };
+    let aliases: Option<Vec<String>> =
+        value.as_array().and_then(|list| list.iter().map(|alias| alias.as_str().map(str::to_owned)).collect());
+    aliases.map(Some).ok_or_else(|| Invalid::wrong_type(name, "an array of model names", &value))
+}
+
+/// `response_format` and `stream`, of which only base64 in one document is served so far.
+fn take_answer(members: &mut Map<String, Value>) -> Result<Answer, Invalid> {
+    if take_flag(members, "stream")? {
+        let message = "'stream' is true. Streaming events are not served yet: leave it out to get one JSON document";
+        return Err(Invalid::new("stream", "unsupported_value", message));
+    }
+    match take_text(members, "response_format")?.as_deref() {
+        None | Some("b64_json") => Ok(Answer::Base64),
+        Some("url") => {
+            let message = "'response_format' is 'url'. Links are not served yet: use 'b64_json'";
+            Err(Invalid::new("response_format", "unsupported_value", message))
+        }
+        Some(other) => {
+            let message =
+                format!("invalid value for 'response_format': got '{}'. Accepted is 'b64_json'", excerpt(other));
+            Err(Invalid::new("response_format", "invalid_value", message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Size;
+    use crate::wishes::SizeWish;
+
+    #[track_caller]
+    fn parse(body: &str) -> ImageRequest {
+        ImageRequest::from_json(body.as_bytes()).unwrap()
+    }
+
+    #[track_caller]
+    fn check_invalid(body: &str, param: Option<&str>, code: Option<&str>, message: &str) {
+        let invalid = ImageRequest::from_json(body.as_bytes()).unwrap_err();
+        assert_eq!((invalid.param.as_deref(), invalid.code, &*invalid.message), (param, code, message));
+    }
+
+    #[test]
+    fn nulls_are_absent_and_who_asks_is_no_wish() {
+        let request = parse(
+            r#"{"prompt":"a","model":null,"n":null,"size":null,"quality":null,"user":"u","stream":false,"seed":null}"#,
+        );
+        assert_eq!(request.task.wishes, Wishes::default());
+        assert_eq!(request.model, None);
+    }
+
+    #[test]
+    fn everything_that_clients_send_is_read() {
+        let request = parse(
+            r#"{"prompt":"a","model":"m","n":2.0,"size":"1024 x 512","quality":"HD","response_format":"b64_json","style":"vivid",
+                "output_format":"JPEG","output_compression":80,"background":"auto","moderation":"low","seed":4,"drop_params":true,
+                "timeout":1.5,"num_retries":0,"fallbacks":["x"],"foo":{"bar":1}}"#,
+        );
+        let wishes = &request.task.wishes;
+        assert_eq!((wishes.count, wishes.size), (Some(2), Some(SizeWish::Exact(Size::new(1024, 512)))));
+        assert_eq!(wishes.native.keys().collect::<Vec<_>>(), ["foo"]);
+        assert_eq!(request.overrides.timeout, Some(Duration::from_millis(1500)));
+        assert_eq!(request.overrides.fallbacks, Some(vec!["x".to_owned()]));
+        assert!(request.task.drop_params);
+    }
+
+    #[test]
+    fn faults_name_the_parameter() {
+        let missing = "missing required parameter: 'prompt'. Say what to paint";
+        check_invalid("{}", Some("prompt"), Some("missing_required_parameter"), missing);
+        check_invalid(r#"{"prompt":" "}"#, Some("prompt"), Some("missing_required_parameter"), missing);
+        check_invalid(
+            r#"{"prompt":5}"#,
+            Some("prompt"),
+            Some("invalid_type"),
+            "invalid type for 'prompt': expected a string, got the number 5",
+        );
+        check_invalid(
+            r#"{"prompt":"a","n":11}"#,
+            Some("n"),
+            Some("invalid_value"),
+            "invalid value for 'n': got 11. Accepted are whole numbers from 1 to 10",
+        );
+        check_invalid(
+            r#"{"prompt":"a","n":"two"}"#,
+            Some("n"),
+            Some("invalid_type"),
+            "invalid type for 'n': expected an integer, got the string 'two'",
+        );
+        check_invalid(
+            r#"{"prompt":"a","size":"1024*768"}"#,
+            Some("size"),
+            Some("invalid_value"),
+            "invalid value for 'size': got '1024*768'. Accepted are WIDTHxHEIGHT in pixels and 'auto'; the nearest valid is '1024x768'",
+        );
+        check_invalid(
+            r#"{"prompt":"a","imageGenerationConfig":{"seed":-1}}"#,
+            Some("imageGenerationConfig.seed"),
+            Some("invalid_value"),
+            "invalid value for 'imageGenerationConfig.seed': got -1. Accepted are whole numbers from 0 on",
+        );
+        check_invalid(
+            r#"{"prompt":"a","output_format":"bmp"}"#,
+            Some("output_format"),
+            Some("invalid_value"),
+            "invalid value for 'output_format': got 'bmp'. Accepted are 'png', 'jpeg', 'jpg', 'webp'",
+        );
+    }
+
+    #[test]
+    fn what_is_not_json_says_where() {
+        let hint = "Send a JSON object such as {\"prompt\": \"a cat\"}";
+        check_invalid(
+            "{\"prompt\": \"a\"",
+            None,
+            None,
+            &format!("the body is not valid JSON: EOF while parsing an object at line 1 column 14. {hint}"),
+        );
+        check_invalid("[1]", None, None, &format!("the body is an array. {hint}"));
+        let deep = "[".repeat(100_000);
+        assert!(ImageRequest::from_json(deep.as_bytes()).unwrap_err().message.contains("recursion limit exceeded"));
+        assert!(ImageRequest::from_json(b"{\"prompt\": \"\xff\"}").is_err());
+        assert!(ImageRequest::from_json(b"{\"prompt\": \"a\", \"n\": NaN}").is_err());
+    }
+
+    #[test]
+    fn links_and_events_are_refused_by_name() {
+        for (body, param) in [
+            (r#"{"prompt":"a","stream":true}"#, "stream"),
+            (r#"{"prompt":"a","response_format":"url"}"#, "response_format"),
+        ] {
+            let invalid = ImageRequest::from_json(body.as_bytes()).unwrap_err();
+            assert_eq!((invalid.param.as_deref(), invalid.code), (Some(param), Some("unsupported_value")));
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! From OpenAI's wish to Bedrock's body: one dialect for each family of models.
+//!
+//! Pure: no async, no clock, no logging, no chance of its own. Must not know aliases, callers or credentials.
+
+mod nova_canvas;
+mod sheet;
+mod size;
+mod stability;
+
+use bytes::Bytes;
+
+use crate::catalog::{Dialect, Limits};
+use crate::image::{Part, Quality, Size, Task, Unsupported};
+use crate::wishes::Wishes;
+use sheet::Sheet;
+
+/// One call's body, and what was done to the caller's wishes to get there.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// JSON for InvokeModel.
+    pub body: Bytes,
+    /// What was turned into something else, such as `quality=hd->premium`.
+    pub mapped: Vec<String>,
+    /// Members that had no effect.
+    pub ignored: Vec<String>,
+    /// The seed that the body carries.
+    pub seed: u64,
+    /// The size that is paid for.
+    pub size: Size,
+    /// The quality that is paid for.
+    pub quality: Quality,
+}
+
+/// What a call is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Order<'a> {
+    /// What the caller wants.
+    pub task: &'a Task,
+    /// Which of the pictures this call paints; never more than the model makes in one call.
+    pub part: Part,
+    /// What the config says where the caller says nothing.
+    pub defaults: &'a Wishes,
+    /// What the model accepts.
+    pub limits: &'a Limits,
+    /// The seed if nobody asks for one, drawn once for the whole request.
+    pub drawn_seed: u64,
+}
+
+impl Dialect {
+    /// Makes the body of one call, or says which wish the model cannot honour.
+    pub fn request(self, order: Order<'_>) -> Result<Request, Unsupported> {
+        let sheet = Sheet::new(order);
+        match self {
+            Self::NovaCanvas => nova_canvas::request(sheet),
+            Self::Stability => stability::request(sheet),
+        }
+    }
+
+    /// Native members of this family that the others have no counterpart for.
+    fn own_members(self) -> &'static [&'static str] {
+        match self {
+            Self::NovaCanvas => nova_canvas::MEMBERS,
+            Self::Stability => stability::MEMBERS,
+        }
+    }
+
+    /// Every family.
+    const ALL: [Self; 2] = [Self::NovaCanvas, Self::Stability];
+}
+
+#[cfg(test)]
+mod tests;
