@@ -128,13 +128,16 @@ impl Reader {
             let path = format!("{object}.{name}");
             if !known {
                 self.members.insert(path, value);
-            } else if wins
-                || !self.members.contains_key(&name) && !(name == "numberOfImages" && self.members.contains_key("n"))
-            {
+            } else if wins || !self.has(&name) {
                 self.origins.insert(name.clone(), path.into());
                 self.members.insert(name, value);
             }
         }
+    }
+
+    /// Whether a member is there, under this name or OpenAI's.
+    fn has(&self, name: &str) -> bool {
+        self.members.contains_key(name) || name == "numberOfImages" && self.members.contains_key("n")
     }
 
     fn fault(&mut self, name: &str, wrong_type: bool, message: &str) {
@@ -189,10 +192,10 @@ impl Reader {
         match number {
             Some(number) if (min..=max).contains(&number) => return Some(number),
             _ if !value.is_number() => {
-                self.fault(name, true, &format!("expected an integer, got {}", describe(&value)))
+                self.fault(name, true, &format!("expected an integer, got {}", describe(&value)));
             }
             _ if max == u64::MAX => {
-                self.fault(name, false, &format!("got {value}. Accepted are whole numbers from {min} on"))
+                self.fault(name, false, &format!("got {value}. Accepted are whole numbers from {min} on"));
             }
             _ => self.fault(name, false, &format!("got {value}. Accepted are whole numbers from {min} to {max}")),
         }

@@ -100,7 +100,7 @@ impl ImageRequest {
         for name in ["user", "safety_identifier"] {
             take_text(&mut members, name)?;
         }
-        let wishes = Wishes::read(members).map_err(|faults| first(faults))?;
+        let wishes = Wishes::read(members).map_err(first)?;
         let prompt = prompt.or_else(|| wishes.text.clone()).filter(|prompt| !prompt.trim().is_empty());
         let Some(prompt) = prompt else {
             return Err(Invalid::new(

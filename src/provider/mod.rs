@@ -29,6 +29,8 @@ pub struct Request {
     pub size: Size,
     /// The quality that is paid for.
     pub quality: Quality,
+    /// Whether a wish that shapes the picture was left out (`drop_params`).
+    pub dropped: bool,
 }
 
 /// What a call is made from.
@@ -42,6 +44,8 @@ pub struct Order<'a> {
     pub defaults: &'a Wishes,
     /// What the model accepts.
     pub limits: &'a Limits,
+    /// The deployment's `drop_params`; the task has its own.
+    pub drop_params: bool,
     /// The seed if nobody asks for one, drawn once for the whole request.
     pub drawn_seed: u64,
 }

@@ -17,13 +17,14 @@ pub(super) struct Sheet<'a> {
     mapped: Vec<String>,
     ignored: Vec<String>,
     style_taken: bool,
+    dropped: bool,
 }
 
 impl<'a> Sheet<'a> {
     pub(super) fn new(order: Order<'a>) -> Self {
         let mut native = order.defaults.native.clone();
         native.extend(order.task.wishes.native.clone());
-        Self { order, native, mapped: Vec::new(), ignored: Vec::new(), style_taken: false }
+        Self { order, native, mapped: Vec::new(), ignored: Vec::new(), style_taken: false, dropped: false }
     }
 
     /// The caller's wish, else the config's.
@@ -114,9 +115,11 @@ impl<'a> Sheet<'a> {
     /// A wish that shapes the picture cannot be honoured: an error, or a note where the caller allows it
     /// (`drop_params`). The config's own defaults never refuse.
     pub(super) fn refuse(&mut self, unsupported: Unsupported) -> Result<(), Unsupported> {
-        if !self.order.task.drop_params && self.said_by_caller(&unsupported.param) {
+        let by_caller = self.said_by_caller(&unsupported.param);
+        if by_caller && !self.order.task.drop_params && !self.order.drop_params {
             return Err(unsupported);
         }
+        self.dropped |= by_caller;
         self.ignore(&unsupported.param);
         Ok(())
     }
@@ -223,6 +226,6 @@ impl<'a> Sheet<'a> {
             }
         }
         let body = body.to_string().into();
-        Ok(Request { body, mapped: self.mapped, ignored: self.ignored, seed, size, quality })
+        Ok(Request { body, mapped: self.mapped, ignored: self.ignored, seed, size, quality, dropped: self.dropped })
     }
 }

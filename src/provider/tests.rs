@@ -22,7 +22,8 @@ fn make(model: &str, members: Value, defaults: Value, part: Part) -> Result<Made
     let task = Task { prompt, wishes: Wishes::read(members).unwrap(), drop_params, strict };
     let Value::Object(defaults) = defaults else { panic!("defaults are an object") };
     let defaults = Wishes::read(defaults).unwrap();
-    let order = Order { task: &task, part, defaults: &defaults, limits: &model.limits, drawn_seed: 7 };
+    let order =
+        Order { task: &task, part, defaults: &defaults, limits: &model.limits, drop_params: false, drawn_seed: 7 };
     let made = model.dialect.request(order)?;
     Ok(Made { body: serde_json::from_slice(&made.body).unwrap(), mapped: made.mapped, ignored: made.ignored })
 }

@@ -1,0 +1,136 @@
+//! Who is calling, and from where, when there is no key worth the name.
+//!
+//! Must not know a route or an answer's form.
+
+use std::net::IpAddr;
+
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+
+/// Keys that stand in documentation: everybody knows them, so they protect nothing.
+const PUBLISHED: [&str; 2] = ["sk-1234", "sk-test-1234567890"];
+
+/// The rules at the door.
+#[derive(Debug)]
+pub struct Door {
+    key: Option<SecretString>,
+    /// The operator serves beyond loopback although the key is weak.
+    permit_weak: bool,
+}
+
+/// Why a caller is turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// No key was shown.
+    NoKey,
+    /// The key is not the right one.
+    WrongKey,
+    /// The request was made to a name that is not loopback's (a web page may have rebound its own).
+    ForeignHost,
+    /// The request was made by a web page of another origin.
+    ForeignOrigin,
+}
+
+impl Door {
+    /// The door that this key opens.
+    pub fn new(key: Option<SecretString>, permit_weak: bool) -> Self {
+        Self { key, permit_weak }
+    }
+
+    /// Whether there is no key, or one that everybody knows.
+    pub fn is_weak(&self) -> bool {
+        self.key.as_ref().is_none_or(|key| PUBLISHED.contains(&key.expose_secret()))
+    }
+
+    /// Whether Easel may listen on this address.
+    pub fn may_listen(&self, address: IpAddr) -> bool {
+        !self.is_weak() || self.permit_weak || address.is_loopback()
+    }
+
+    /// Judges the `Authorization` header. In constant time where a key is compared.
+    pub fn admit(&self, authorization: Option<&str>) -> Result<(), Rejection> {
+        let Some(key) = &self.key else { return Ok(()) };
+        let Some((scheme, shown)) = authorization.and_then(|header| header.trim().split_once(' ')) else {
+            return Err(Rejection::NoKey);
+        };
+        let same: bool = shown.trim().as_bytes().ct_eq(key.expose_secret().as_bytes()).into();
+        if scheme.eq_ignore_ascii_case("bearer") && same { Ok(()) } else { Err(Rejection::WrongKey) }
+    }
+
+    /// With a weak key no web page may spend: judges the `Host` and `Origin` headers.
+    pub fn check_origin(&self, host: Option<&str>, origin: Option<&str>) -> Result<(), Rejection> {
+        if !self.is_weak() {
+            return Ok(());
+        }
+        let host = host.unwrap_or_default();
+        if !self.permit_weak && !is_loopback_name(host) {
+            return Err(Rejection::ForeignHost);
+        }
+        let own =
+            |origin: &str| origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
+        if origin.is_none_or(own) { Ok(()) } else { Err(Rejection::ForeignOrigin) }
+    }
+}
+
+/// Whether `host[:port]` names this machine only.
+fn is_loopback_name(host: &str) -> bool {
+    let name = match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door(key: Option<&str>) -> Door {
+        Door::new(key.map(SecretString::from), false)
+    }
+
+    #[test]
+    fn keys_are_judged() {
+        let door = door(Some("sk-own-key-1"));
+        assert_eq!(door.admit(Some("Bearer sk-own-key-1")), Ok(()));
+        assert_eq!(door.admit(Some("bearer  sk-own-key-1 ")), Ok(()));
+        for wrong in ["Bearer sk-own-key-2", "Bearer sk-own-key-1x", "Bearer ", "Basic sk-own-key-1"] {
+            assert_eq!(
+                door.admit(Some(wrong)),
+                Err(if wrong == "Bearer " { Rejection::NoKey } else { Rejection::WrongKey }),
+                "{wrong}"
+            );
+        }
+        assert_eq!(door.admit(None), Err(Rejection::NoKey));
+        assert_eq!(self::door(None).admit(None), Ok(()));
+    }
+
+    #[test]
+    fn weak_doors_open_to_loopback_only() {
+        for key in [None, Some("sk-1234"), Some("sk-test-1234567890")] {
+            let door = door(key);
+            assert!(door.may_listen([127, 0, 0, 1].into()) && !door.may_listen([0, 0, 0, 0].into()));
+            for host in ["localhost", "localhost:4000", "127.0.0.1:4000", "[::1]:4000"] {
+                assert_eq!(door.check_origin(Some(host), None), Ok(()), "{host}");
+            }
+            for host in ["evil.example", "192.168.1.2:4000", "localhost.evil.example", ""] {
+                assert_eq!(door.check_origin(Some(host), None), Err(Rejection::ForeignHost), "{host}");
+            }
+            assert_eq!(door.check_origin(Some("localhost:4000"), Some("http://localhost:4000")), Ok(()));
+            for origin in ["https://evil.example", "null", "http://localhost:3000"] {
+                assert_eq!(door.check_origin(Some("localhost:4000"), Some(origin)), Err(Rejection::ForeignOrigin));
+            }
+        }
+    }
+
+    #[test]
+    fn the_operator_may_open_a_weak_door_to_hosts_but_not_to_pages() {
+        let door = Door::new(None, true);
+        assert!(door.may_listen([0, 0, 0, 0].into()));
+        assert_eq!(door.check_origin(Some("easel:4000"), None), Ok(()));
+        assert_eq!(door.check_origin(Some("easel:4000"), Some("https://evil.example")), Err(Rejection::ForeignOrigin));
+        let own = Door::new(Some("sk-own".into()), false);
+        assert!(own.may_listen([0, 0, 0, 0].into()));
+        assert_eq!(own.check_origin(Some("easel.example"), Some("https://other.example")), Ok(()));
+    }
+}

@@ -1,0 +1,188 @@
+//! The only code that speaks to AWS: endpoint, headers, send, classify.
+//!
+//! Must not know OpenAI's API, aliases or fallbacks, and never sends a request twice.
+
+mod api_key;
+mod credentials;
+mod error;
+mod remedy;
+mod reply;
+mod sigv4;
+
+use std::fmt;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Certificate;
+use secrecy::ExposeSecret;
+
+pub use api_key::{ApiKey, utc};
+pub use credentials::NoCredentials;
+use credentials::{Identities, Identity};
+pub use error::{Denial, Error, Kind};
+pub use remedy::{key_problem, remedy};
+pub use reply::Reply;
+use sigv4::Parts;
+
+use crate::clock::Clock;
+use crate::config::{Auth, Deployment};
+
+/// Unreserved characters stay as they are; `:` and `/` of model ids and ARNs do not.
+const MODEL_ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// NAT gateways and VPC endpoints drop connections that are silent for 350 s.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Idle connections are given up before Bedrock's front door gives them up.
+const POOL_IDLE: Duration = Duration::from_secs(45);
+
+/// An error's body is read up to this.
+const MAX_ERROR_BODY: usize = 64 * 1024;
+
+/// Speaks to Bedrock for every deployment.
+pub struct Client {
+    clock: Clock,
+    identities: Identities,
+    /// Through the system's proxies. Made when first used: reading the CA certificates takes longer than starting.
+    outward: LazyHttp,
+    /// To loopback, where a proxy would not find us.
+    loopback: LazyHttp,
+}
+
+type LazyHttp = LazyLock<Result<reqwest::Client, String>, Box<dyn FnOnce() -> Result<reqwest::Client, String> + Send>>;
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client that trusts the system's certificates and these (PEM).
+    pub fn new(clock: Clock, extra_certificates: Vec<Certificate>) -> Self {
+        let certificates = extra_certificates.clone();
+        Self {
+            clock,
+            identities: Identities::default(),
+            outward: LazyLock::new(Box::new(move || http_client(certificates, true))),
+            loopback: LazyLock::new(Box::new(move || http_client(extra_certificates, false))),
+        }
+    }
+
+    /// Calls InvokeModel once, and returns when the head of a success is there. Errors are sorted into [`Kind`]s.
+    pub async fn invoke(&self, deployment: &Deployment, body: Bytes, timeout: Duration) -> Result<Reply, Error> {
+        let url = invoke_url(&deployment.endpoint, &deployment.model_id);
+        let url = reqwest::Url::parse(&url)
+            .map_err(|_| Error::local(Kind::NotFound, format!("the endpoint {} is no URL", deployment.endpoint)))?;
+        let headers = self.headers(deployment, &url, &body).await?;
+        let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+        let http = if loopback { &self.loopback } else { &self.outward };
+        let http = http.as_ref().map_err(|error| Error::local(Kind::Unreached, error))?;
+        let sent = http.post(url).headers(headers).body(body).send();
+        let answer = tokio::time::timeout(timeout, sent)
+            .await
+            .map_err(|_| Error::local(Kind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())))?
+            .map_err(|error| network_error(&error))?;
+        if answer.status() == http::StatusCode::OK {
+            return Ok(Reply::new(answer, timeout));
+        }
+        let (status, headers) = (answer.status(), answer.headers().clone());
+        let body = reply::read_up_to(answer, MAX_ERROR_BODY, timeout).await;
+        Err(Error::from_answer(status, &headers, &body))
+    }
+
+    async fn headers(&self, deployment: &Deployment, url: &reqwest::Url, body: &Bytes) -> Result<HeaderMap, Error> {
+        let now = self.clock.now();
+        let identity = self.identities.get(deployment, now).await;
+        match identity.map_err(|e| Error::local(Kind::Denied(Denial::NoCredentials), e.to_string()))? {
+            Identity::Bearer(key) => bearer(key.expose_secret()),
+            Identity::Aws(credentials) => {
+                // Must be what the client sends: the port only where it is not the scheme's own.
+                let host = match (url.host_str().unwrap_or_default(), url.port()) {
+                    (host, Some(port)) => format!("{host}:{port}"),
+                    (host, None) => host.to_owned(),
+                };
+                let parts = Parts { url: url.as_str(), host: &host, region: &deployment.region };
+                sigv4::sign(parts, body, &credentials, now)
+                    .map_err(|e| Error::local(Kind::Denied(Denial::SignatureRefused), e.to_string()))
+            }
+        }
+    }
+
+    /// Looks for the credentials of a deployment that signs, without calling Bedrock.
+    pub async fn find_credentials(&self, deployment: &Deployment) -> Result<(), NoCredentials> {
+        self.identities.get(deployment, self.clock.now()).await.map(drop)
+    }
+}
+
+/// How a deployment will prove who it is, in words for a log line; no secret in them.
+pub fn describe_auth(deployment: &Deployment, clock: Clock) -> String {
+    let with_role = |role: &Option<crate::config::Role>| match role {
+        Some(role) => format!(", assuming the role {}", role.arn),
+        None => String::new(),
+    };
+    match &deployment.auth {
+        Auth::Bearer { key, source } => {
+            let kind = ApiKey::read(key.expose_secret()).describe(clock.now());
+            format!("bearer, {kind}, from {source}")
+        }
+        Auth::Keys { role, .. } => format!("SigV4 with the keys in the config{}", with_role(role)),
+        Auth::Chain { profile: Some(profile), role } => {
+            format!("SigV4 with the AWS profile '{profile}'{}", with_role(role))
+        }
+        Auth::Chain { profile: None, role } => {
+            format!(
+                "SigV4 with what the AWS chain finds (environment, profile, SSO, web identity, ECS, EC2){}",
+                with_role(role)
+            )
+        }
+    }
+}
+
+/// `{endpoint}/model/{model id}/invoke`. AWS's clients encode everything but unreserved characters, once.
+fn invoke_url(endpoint: &str, model_id: &str) -> String {
+    format!("{endpoint}/model/{}/invoke", utf8_percent_encode(model_id, MODEL_ID))
+}
+
+fn bearer(key: &str) -> Result<HeaderMap, Error> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| {
+        Error::local(Kind::Denied(Denial::KeyInvalid), "the key holds a line break or a control character")
+    })?;
+    value.set_sensitive(true);
+    let json = HeaderValue::from_static("application/json");
+    Ok(HeaderMap::from_iter([(AUTHORIZATION, value), (ACCEPT, json.clone()), (CONTENT_TYPE, json)]))
+}
+
+fn http_client(certificates: Vec<Certificate>, proxies: bool) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        // A retry that pays twice is a bug, and reqwest has its own idea of what may be sent again.
+        .retry(reqwest::retry::never())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_keepalive(KEEPALIVE)
+        .pool_idle_timeout(POOL_IDLE)
+        .user_agent(concat!("easel/", env!("CARGO_PKG_VERSION")))
+        .tls_certs_merge(certificates);
+    if !proxies {
+        builder = builder.no_proxy();
+    }
+    builder.build().map_err(|error| format!("the HTTP client cannot be made: {}", chain(&error)))
+}
+
+fn network_error(error: &reqwest::Error) -> Error {
+    let kind = if error.is_connect() { Kind::Unreached } else { Kind::Broken };
+    Error::local(kind, chain(error))
+}
+
+/// An error and its causes, without the URL.
+fn chain(error: &reqwest::Error) -> String {
+    let first = std::error::Error::source(error);
+    let causes: Vec<_> = std::iter::successors(first, |e| e.source()).map(ToString::to_string).collect();
+    if causes.is_empty() { "the request failed".into() } else { causes.join(": ") }
+}

@@ -1,0 +1,192 @@
+//! One line and one set of figures for each request, at its end; and the ids that go with it.
+//!
+//! Must not log a prompt, a picture or a key: only what is named here.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::error::ErrorCode;
+use super::extract::App;
+use crate::metrics::RequestLabels;
+use crate::router::Painting;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
+
+/// What is known of a request that paints; told further as pictures leave.
+#[derive(Debug)]
+pub(super) struct Story {
+    alias: String,
+    model: String,
+    pictures: AtomicU32,
+    cost: Mutex<f64>,
+}
+
+impl Story {
+    pub(super) fn new(alias: String, paintings: &[Painting]) -> Self {
+        let model = paintings.first().map(|p| p.deployment.model.id.clone()).unwrap_or_default();
+        Self { alias, model, pictures: AtomicU32::new(0), cost: Mutex::new(0.0) }
+    }
+
+    pub(super) fn alias(&self) -> &str {
+        &self.alias
+    }
+
+    /// Pictures that have left whole, and what they cost in US dollars.
+    pub(super) fn delivered(&self, pictures: u8, cost: f64) {
+        self.pictures.fetch_add(pictures.into(), Ordering::Relaxed);
+        *self.cost.lock().unwrap_or_else(PoisonError::into_inner) += cost;
+    }
+}
+
+/// Gives the request its ids, and its reply a watch that tells its story at the end.
+pub(super) async fn access(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let id = uuid::Uuid::new_v4().to_string();
+    let id_value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"));
+    let call_id = request.headers().get(&CALL_ID).filter(|value| value.len() <= 200).cloned();
+    let route =
+        request.extensions().get::<MatchedPath>().map_or_else(|| "none".into(), |path| path.as_str().to_owned());
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", id);
+    app.metrics.in_flight.inc();
+    let mut response = next.run(request).instrument(span.clone()).await;
+    response.headers_mut().insert(CALL_ID, call_id.unwrap_or_else(|| id_value.clone()));
+    response.headers_mut().insert(REQUEST_ID, id_value);
+    let (status, error) = (response.status(), response.extensions().get::<ErrorCode>().map(|code| code.0));
+    let story = response.extensions().get::<Arc<Story>>().cloned();
+    let ending = Ending::Cut;
+    let watch = Watch { app, span, started, method, route, status, error, story, bytes: AtomicU64::new(0), ending };
+    response.map(|body| Body::new(Watched { body, watch }))
+}
+
+/// How a reply ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// All of it was handed over.
+    Whole,
+    /// The upstream broke.
+    Broken,
+    /// The caller went away.
+    Cut,
+}
+
+struct Watch {
+    app: Arc<App>,
+    span: tracing::Span,
+    started: Instant,
+    method: Method,
+    route: String,
+    status: StatusCode,
+    error: Option<&'static str>,
+    story: Option<Arc<Story>>,
+    bytes: AtomicU64,
+    ending: Ending,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        let metrics = &self.app.metrics;
+        metrics.in_flight.dec();
+        metrics.duration.observe(duration.as_secs_f64());
+        metrics
+            .requests
+            .get_or_create(&RequestLabels { route: self.route.clone(), status: self.status.as_u16() })
+            .inc();
+        let story = self.story.as_deref();
+        let reply = match self.ending {
+            Ending::Whole => "whole",
+            Ending::Broken => "broken",
+            Ending::Cut => "cut",
+        };
+        let (method, status, size_bytes) =
+            (self.method.as_str(), self.status.as_u16(), self.bytes.load(Ordering::Relaxed));
+        let duration_ms = duration.as_millis();
+        let _entered = self.span.enter();
+        match story {
+            Some(story) => {
+                let pictures = story.pictures.load(Ordering::Relaxed);
+                let cost_usd = *story.cost.lock().unwrap_or_else(PoisonError::into_inner);
+                tracing::info!(
+                    method,
+                    route = self.route,
+                    status,
+                    duration_ms,
+                    size_bytes,
+                    reply,
+                    alias = story.alias,
+                    model = story.model,
+                    pictures,
+                    cost_usd,
+                    "request"
+                );
+            }
+            // Probes come every few seconds and say nothing new.
+            None if self.route.starts_with("/health") => {
+                tracing::debug!(method, route = self.route, status, duration_ms, "request");
+            }
+            None => tracing::info!(
+                method,
+                route = self.route,
+                status,
+                duration_ms,
+                size_bytes,
+                reply,
+                error = self.error,
+                "request"
+            ),
+        }
+    }
+}
+
+/// A reply's body, watched.
+struct Watched {
+    body: Body,
+    watch: Watch,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        match &polled {
+            Poll::Ready(None) => self.watch.ending = Ending::Whole,
+            Poll::Ready(Some(Err(_))) => self.watch.ending = Ending::Broken,
+            Poll::Ready(Some(Ok(frame))) => {
+                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
+                self.watch.bytes.fetch_add(length, Ordering::Relaxed);
+                if self.body.is_end_stream() {
+                    self.watch.ending = Ending::Whole;
+                }
+            }
+            Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,188 @@
+//! The one table from our errors to OpenAI's: status, type, code, param, and whether to try again.
+//!
+//! Must have no side effects: errors are logged by the access line.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use http::{HeaderName, Method, StatusCode};
+use hyper::ext::ReasonPhrase;
+
+use crate::auth::Rejection;
+use crate::openai::{ErrorBody, Invalid};
+use crate::router::Failure;
+
+/// An error as a caller gets it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiError {
+    status: StatusCode,
+    kind: &'static str,
+    code: Option<&'static str>,
+    param: Option<String>,
+    message: String,
+    /// When to come back.
+    retry_after: Option<Duration>,
+    /// Set where SDKs must not try again although the status tempts them.
+    never_again: bool,
+}
+
+/// What the access line says of an error.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ErrorCode(pub(super) &'static str);
+
+const INVALID: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+
+impl ApiError {
+    fn new(status: StatusCode, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
+        let message = message.into();
+        Self { status, kind, code: Some(code), param: None, message, retry_after: None, never_again: false }
+    }
+
+    /// No such route.
+    pub fn no_route(method: &Method, path: &str) -> Self {
+        let path: String = path.chars().take(120).collect();
+        let message = format!("invalid URL ({method} {path}). Pictures are made by POST /v1/images/generations");
+        Self { code: None, ..Self::new(StatusCode::NOT_FOUND, INVALID, "", message) }
+    }
+
+    /// The route is there, for another method.
+    pub fn wrong_method(method: &Method, path: &str) -> Self {
+        let message = format!("{path} does not take {method}");
+        Self { code: None, ..Self::new(StatusCode::METHOD_NOT_ALLOWED, INVALID, "", message) }
+    }
+
+    /// No model of this name.
+    pub fn no_model(model: &str) -> Self {
+        Failure::UnknownModel { alias: model.to_owned(), served: Vec::new() }.into()
+    }
+
+    /// The body is longer than a route takes.
+    pub fn too_large(limit: usize) -> Self {
+        let message = format!("the body is larger than {} MB, the most that is taken here", limit / 1_000_000);
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID, "request_too_large", message)
+    }
+
+    /// The body broke off.
+    pub fn unreadable_body() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "incomplete_body", "the body ended before it was whole")
+    }
+
+    /// A bug of ours.
+    pub fn internal() -> Self {
+        let message = "something went wrong inside Easel. The log says what";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal_error", message)
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        let Invalid { param, code, message } = invalid;
+        Self { param, code, ..Self::new(StatusCode::BAD_REQUEST, INVALID, "", message) }
+    }
+}
+
+impl From<Rejection> for ApiError {
+    fn from(rejection: Rejection) -> Self {
+        let forbidden = |message: &str| Self::new(StatusCode::FORBIDDEN, INVALID, "forbidden", message);
+        let no_key = |message: &str| Self::new(StatusCode::UNAUTHORIZED, INVALID, "invalid_api_key", message);
+        match rejection {
+            Rejection::NoKey => no_key("no API key was sent. Send the master key as 'Authorization: Bearer ...'"),
+            Rejection::WrongKey => no_key("incorrect API key. Send the master key as 'Authorization: Bearer ...'"),
+            Rejection::ForeignHost => forbidden(
+                "without a key of its own Easel answers to localhost only. Set LITELLM_MASTER_KEY to a key of your own",
+            ),
+            Rejection::ForeignOrigin => forbidden(
+                "without a key of its own Easel answers no web page. Set LITELLM_MASTER_KEY to a key of your own",
+            ),
+        }
+    }
+}
+
+impl From<Failure> for ApiError {
+    fn from(failure: Failure) -> Self {
+        let server = |status, code, message: &str| Self::new(status, SERVER, code, message);
+        match failure {
+            Failure::UnknownModel { alias, served } => {
+                let served = if served.is_empty() { "GET /v1/models lists them".into() } else { served.join(", ") };
+                let alias = crate::wishes::excerpt(&alias);
+                let message = format!("the model '{alias}' does not exist here. Served are: {served}");
+                let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message);
+                Self { param: Some("model".into()), ..error }
+            }
+            Failure::Unsupported(unsupported) => {
+                let error = Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_value", unsupported.message);
+                Self { param: Some(unsupported.param), ..error }
+            }
+            Failure::Invalid(words) => Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_value", words),
+            Failure::Refused => Self::new(
+                StatusCode::BAD_REQUEST,
+                INVALID,
+                "content_policy_violation",
+                "the request was rejected by the model's safety system. Change the prompt and try again",
+            ),
+            Failure::Throttled(wait) => {
+                let message = "Bedrock takes no more requests for now. Try again later, or ask AWS for a higher quota";
+                let error =
+                    Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
+                Self { retry_after: Some(wait), ..error }
+            }
+            Failure::Unavailable(wait) => {
+                let message = "Bedrock is not available for now. Try again later";
+                Self { retry_after: Some(wait), ..server(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message) }
+            }
+            Failure::Upstream { paid: false } => {
+                server(StatusCode::BAD_GATEWAY, "upstream_error", "the model failed to paint. Try again")
+            }
+            Failure::Upstream { paid: true } => {
+                let message = "Bedrock's answer was not whole. It may have been billed, so it is not tried again";
+                Self { never_again: true, ..server(StatusCode::BAD_GATEWAY, "upstream_error", message) }
+            }
+            Failure::TimedOut => {
+                let message = "Bedrock did not answer in time. It may have been billed, so it is not tried again";
+                Self { never_again: true, ..server(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message) }
+            }
+            Failure::Denied(remedy) => {
+                Self { never_again: true, ..server(StatusCode::INTERNAL_SERVER_ERROR, "upstream_auth", &remedy) }
+            }
+            Failure::Gone(remedy) => {
+                let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", remedy);
+                Self { param: Some("model".into()), ..error }
+            }
+        }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let reason = reason_phrase(&self.message);
+        let body = ErrorBody::new(self.message, self.kind, self.param, self.code);
+        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let mut response = Response::new(Body::from(body));
+        *response.status_mut() = self.status;
+        response.extensions_mut().insert(ErrorCode(self.code.unwrap_or(self.kind)));
+        if let Some(reason) = reason {
+            response.extensions_mut().insert(reason);
+        }
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(wait) = self.retry_after {
+            // Whole seconds for the standard header, never zero.
+            headers.insert(RETRY_AFTER, wait.as_secs().max(1).into());
+            headers.insert(HeaderName::from_static("retry-after-ms"), (wait.as_secs().max(1) * 1000).into());
+        }
+        if self.never_again {
+            headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
+        }
+        response
+    }
+}
+
+/// The message as an HTTP/1.1 reason phrase: all that Open WebUI shows. Printable ASCII, at most 200 characters.
+fn reason_phrase(message: &str) -> Option<ReasonPhrase> {
+    let printable = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
+    let text: String = message.chars().take(200).map(printable).collect();
+    ReasonPhrase::try_from(text.into_bytes()).ok()
+}

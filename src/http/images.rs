@@ -1,0 +1,145 @@
+//! `/v1/images/generations`: from a request to a reply that streams.
+//!
+//! Must not know models or signatures, and holds no picture.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use http::header::{CONTENT_TYPE, HeaderValue};
+
+use super::access::Story;
+use super::error::ApiError;
+use super::extract::{App, Caller, JsonBody};
+use super::plan_headers::plan_headers;
+use crate::metrics::PictureLabels;
+use crate::openai::{Answer, ImageRequest};
+use crate::reply::{Event, JsonSink};
+use crate::router::{Broken, Gallery, Job, Painting};
+
+/// `POST /v1/images/generations`.
+pub(super) async fn generations(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<Response, ApiError> {
+    paint(app, ImageRequest::from_json(&body)?).await
+}
+
+/// `POST /openai/deployments/{model}/images/generations`, Azure's form; the path wins over the body.
+pub(super) async fn deployment_generations(
+    State(app): State<Arc<App>>,
+    Path(rest): Path<String>,
+    _: Caller,
+    JsonBody(body): JsonBody,
+) -> Result<Response, ApiError> {
+    let Some(model) = rest.strip_suffix("/images/generations") else {
+        return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}")));
+    };
+    let request = ImageRequest::from_json(&body)?;
+    paint(app, ImageRequest { model: Some(model.to_owned()), ..request }).await
+}
+
+async fn paint(app: Arc<App>, request: ImageRequest) -> Result<Response, ApiError> {
+    let ImageRequest { model, mut task, answer: Answer::Base64, overrides } = request;
+    task.strict = app.strict_params;
+    let alias = app.router.table().alias(model.as_deref()).to_owned();
+    let job = Job {
+        alias: alias.clone(),
+        task,
+        timeout: overrides.timeout,
+        num_retries: overrides.num_retries,
+        fallbacks: overrides.fallbacks,
+        chance: app.draw(),
+    };
+    let gallery = app.router.dispatch(&job).await?;
+    let story = Arc::new(Story::new(alias, &gallery.paintings));
+    let headers = plan_headers(&gallery);
+    let drain = Drain::new(app, gallery, story.clone());
+    let body = stream::unfold(drain, |mut drain| async move { drain.next().await.map(|bytes| (bytes, drain)) });
+    let mut response = Response::new(Body::from_stream(body));
+    *response.headers_mut() = headers;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.extensions_mut().insert(story);
+    Ok(response)
+}
+
+/// Moves pictures from paintings to the caller, in order. Those that are not yet read wait in their sockets.
+struct Drain {
+    app: Arc<App>,
+    paintings: VecDeque<Painting>,
+    sink: JsonSink,
+    warnings: Vec<String>,
+    asked: u8,
+    story: Arc<Story>,
+    closed: bool,
+}
+
+impl Drain {
+    fn new(app: Arc<App>, gallery: Gallery, story: Arc<Story>) -> Self {
+        let Gallery { paintings, missing, asked } = gallery;
+        let sink = JsonSink::new(app.clock.unix());
+        Self { app, paintings: paintings.into(), sink, warnings: missing, asked, story, closed: false }
+    }
+
+    /// The next bytes of the reply. An error ends the caller's connection in the middle of a chunk, so that what has
+    /// come of a picture cannot pass for a whole one.
+    async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
+        loop {
+            if let Some(bytes) = self.sink.pop() {
+                return Some(Ok(bytes));
+            }
+            if self.closed {
+                return None;
+            }
+            match self.paintings.front_mut() {
+                None => self.close(),
+                Some(painting) => match painting.next().await {
+                    Ok(Some(Event::PictureBegins)) => self.sink.begin(),
+                    Ok(Some(Event::PictureBytes(bytes))) => self.sink.bytes(bytes),
+                    Ok(Some(Event::PictureEnds)) => self.sink.end(),
+                    Ok(Some(Event::End)) => {}
+                    Ok(None) => self.settle(),
+                    Err(error) => {
+                        self.closed = true;
+                        self.app.metrics.broken.inc();
+                        tracing::warn!(detail = %error, "a reply broke in the middle of a picture");
+                        return Some(Err(error));
+                    }
+                },
+            }
+        }
+    }
+
+    /// A painting has been handed over: what it cost, and what it lacks.
+    fn settle(&mut self) {
+        let Some(painting) = self.paintings.pop_front() else { return };
+        let whole = painting.whole();
+        let cost = painting.price(whole).unwrap_or_default();
+        self.story.delivered(whole, cost);
+        self.warnings.extend(painting.shortfall());
+        let labels =
+            PictureLabels { alias: self.story.alias().to_owned(), model: painting.deployment.model.id.clone() };
+        self.app.metrics.pictures.get_or_create(&labels).inc_by(whole.into());
+        self.app.metrics.cost.get_or_create(&labels).inc_by(cost);
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        if !self.warnings.is_empty() {
+            self.app.metrics.incomplete.inc();
+            let pictures = self.sink.pictures();
+            tracing::warn!(
+                asked = self.asked,
+                pictures,
+                why = self.warnings.join("; "),
+                "fewer pictures than asked for"
+            );
+        }
+        self.sink.finish(&self.warnings);
+    }
+}

@@ -1,0 +1,92 @@
+//! OpenAI's surface: every route and every layer on one screen.
+//!
+//! Knows HTTP and OpenAI's forms. Must not name Bedrock's endpoints, signatures or models.
+
+mod access;
+mod error;
+mod extract;
+mod images;
+mod plan_headers;
+mod status;
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{OriginalUri, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::Method;
+use http::header::{HOST, ORIGIN};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowHeaders, Any as AnyValue, CorsLayer};
+
+pub use error::ApiError;
+pub use extract::App;
+
+/// Every route.
+pub fn app(app: &Arc<App>) -> Router {
+    let routes = Router::new()
+        .route("/", get(status::front_page))
+        .route("/v1/images/generations", post(images::generations))
+        .route("/images/generations", post(images::generations))
+        .route("/openai/deployments/{*rest}", post(images::deployment_generations))
+        .route("/v1/models", get(status::models))
+        .route("/models", get(status::models))
+        .route("/v1/models/{*id}", get(status::model))
+        .route("/models/{*id}", get(status::model))
+        .route("/health/liveliness", get(status::liveliness))
+        .route("/health/liveness", get(status::liveliness))
+        .route("/health/readiness", get(status::readiness))
+        .route("/metrics", get(status::metrics))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method);
+    layered(routes, app).with_state(app.clone())
+}
+
+/// Every layer, the innermost first.
+fn layered(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
+    let routes = routes
+        // A panic in one request is a 500 for that one alone.
+        .layer(CatchPanicLayer::custom(panicked))
+        // With a weak key, no web page may spend.
+        .layer(middleware::from_fn_with_state(app.clone(), origin));
+    let routes = if app.door.is_weak() { routes } else { routes.layer(cors()) };
+    // Ids, the access line and the figures, around everything.
+    routes.layer(middleware::from_fn_with_state(app.clone(), access::access))
+}
+
+/// Any origin, without credentials: the key is in a header that only its holder can send.
+fn cors() -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AnyValue)
+        .allow_methods(AnyValue)
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers(AnyValue)
+}
+
+async fn origin(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, ApiError> {
+    // Probes may come by any name, and learn nothing.
+    if !request.uri().path().starts_with("/health/") {
+        let text = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or("?"));
+        // HTTP/1.0 has no Host; an absolute URI stands in for it.
+        let host = text(HOST).or(request.uri().authority().map(http::uri::Authority::as_str));
+        app.door.check_origin(host, text(ORIGIN))?;
+    }
+    Ok(next.run(request).await)
+}
+
+async fn no_route(method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
+    ApiError::no_route(&method, uri.path())
+}
+
+async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
+    ApiError::wrong_method(&method, uri.path())
+}
+
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let what = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(what = what.unwrap_or("unknown"), "a request panicked");
+    ApiError::internal().into_response()
+}

@@ -1,0 +1,80 @@
+//! The headers that tell what was planned: who paints, with which seed, what was mapped or ignored, at what price.
+//!
+//! Must not say what only the end of the reply will show.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::router::Gallery;
+
+/// Callers' words are cut at this many bytes.
+const MAX_VALUE: usize = 1024;
+
+/// Headers for a reply that is about to stream.
+pub(super) fn plan_headers(gallery: &Gallery) -> HeaderMap {
+    let paintings = &gallery.paintings;
+    let mut headers = HeaderMap::new();
+    let mut put = |name: &'static str, value: String| {
+        if !value.is_empty() {
+            headers.insert(HeaderName::from_static(name), printable(&value));
+        }
+    };
+    put("x-litellm-model-id", distinct(paintings.iter().map(|p| p.deployment.id.as_str()), ","));
+    put("x-easel-model", distinct(paintings.iter().map(|p| p.deployment.model.id.as_str()), ","));
+    let seeds: Vec<_> = paintings.iter().map(|p| p.request.seed.to_string()).collect();
+    put("x-easel-seed", seeds.join(","));
+    put("x-easel-mapped", distinct(paintings.iter().flat_map(|p| &p.request.mapped).map(String::as_str), ", "));
+    put("x-easel-ignored", distinct(paintings.iter().flat_map(|p| &p.request.ignored).map(String::as_str), ", "));
+    if let Some(usd) = paintings.iter().map(|p| p.price(p.part.count)).sum::<Option<f64>>() {
+        put("x-litellm-response-cost", dollars(usd));
+        // Pictures of one call that are filtered are not known before its end.
+        if paintings.iter().any(|p| p.part.count > 1) {
+            put("x-easel-cost-estimated", "true".into());
+        }
+    }
+    headers
+}
+
+/// Dollars without trailing zeros, such as `0.04`.
+fn dollars(usd: f64) -> String {
+    let text = format!("{usd:.6}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+fn distinct<'a>(values: impl Iterator<Item = &'a str>, separator: &str) -> String {
+    let mut seen: Vec<&str> = Vec::new();
+    for value in values {
+        if !seen.contains(&value) {
+            seen.push(value);
+        }
+    }
+    seen.join(separator)
+}
+
+/// A header value of printable ASCII, other characters escaped, cut at 1 KB.
+fn printable(text: &str) -> HeaderValue {
+    let mut value = String::new();
+    for c in text.chars() {
+        if c == ' ' || c.is_ascii_graphic() {
+            value.push(c);
+        } else {
+            value.extend(c.escape_unicode());
+        }
+        if value.len() >= MAX_VALUE {
+            value.truncate(MAX_VALUE);
+            break;
+        }
+    }
+    HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_printable_and_bounded() {
+        assert_eq!(printable("size=é\n->x"), r"size=\u{e9}\u{a}->x");
+        assert_eq!(printable(&"é".repeat(1000)).len(), MAX_VALUE);
+        assert_eq!((dollars(0.04), dollars(0.3), dollars(2.0)), ("0.04".into(), "0.3".into(), "2".into()));
+    }
+}

@@ -1,0 +1,65 @@
+//! How it goes: liveliness, readiness, metrics, the models, and a page that says what this is.
+//!
+//! Must not call Bedrock: LiteLLM's `/health` pays for a picture each time.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::{Html, IntoResponse, Response};
+use http::header::CONTENT_TYPE;
+
+use super::error::ApiError;
+use super::extract::{App, Caller};
+use crate::openai::{ModelList, ModelObject};
+
+/// LiteLLM's words, which probes compare.
+pub(super) async fn liveliness() -> Response {
+    json("\"I'm alive!\"".into())
+}
+
+pub(super) async fn readiness() -> Response {
+    json("{\"status\":\"healthy\"}".into())
+}
+
+pub(super) async fn metrics(State(app): State<Arc<App>>, _: Caller) -> Response {
+    let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(CONTENT_TYPE, open_metrics)], app.metrics.render()).into_response()
+}
+
+pub(super) async fn models(State(app): State<Arc<App>>, _: Caller) -> Result<Response, ApiError> {
+    let models = app.router.table().aliases().iter().map(|alias| ModelObject::new(alias.clone(), app.started));
+    encode(&ModelList::new(models.collect()))
+}
+
+pub(super) async fn model(
+    State(app): State<Arc<App>>,
+    Path(id): Path<String>,
+    _: Caller,
+) -> Result<Response, ApiError> {
+    if app.router.table().group(&id).is_none() {
+        return Err(ApiError::no_model(&id));
+    }
+    encode(&ModelObject::new(id, app.started))
+}
+
+pub(super) async fn front_page(State(app): State<Arc<App>>) -> Html<String> {
+    let key = if app.door.is_weak() { "" } else { " -H \"Authorization: Bearer $LITELLM_MASTER_KEY\"" };
+    Html(format!(
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Easel</title>\n\
+         <body style=\"font: 16px/1.5 system-ui; max-width: 44em; margin: 4em auto; padding: 0 1em\">\n\
+         <h1>Easel {version}</h1>\n<p>OpenAI's image API on Amazon Bedrock. It is running.</p>\n\
+         <pre>curl http://localhost:4000/v1/images/generations{key} \\\n  -H \"Content-Type: application/json\" \\\n  \
+         -d '{{\"prompt\": \"A sunset over mountains\"}}'</pre>\n\
+         <p>Also here: <code>/v1/models</code>, <code>/metrics</code>, <code>/health/liveliness</code>, \
+         <code>/health/readiness</code>.</p>\n</body></html>\n",
+        version = env!("CARGO_PKG_VERSION"),
+    ))
+}
+
+fn encode(value: &impl serde::Serialize) -> Result<Response, ApiError> {
+    serde_json::to_string(value).map(json).map_err(|_| ApiError::internal())
+}
+
+fn json(body: String) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body).into_response()
+}

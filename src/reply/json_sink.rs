@@ -1,0 +1,83 @@
+//! Writes events as OpenAI's JSON document, `{"created":…,"data":[{"b64_json":…}],…}`.
+//!
+//! Pictures pass through uncopied. Must not know where they come from.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde_json::json;
+
+use super::head::Head;
+use crate::openai::Usage;
+
+/// The document under way.
+#[derive(Debug)]
+pub struct JsonSink {
+    ready: VecDeque<Bytes>,
+    pictures: u32,
+    /// The head of the first picture, whose size is reported.
+    first: Head,
+}
+
+/// A member that OpenAI does not have: what was learned after the headers had gone.
+#[derive(Serialize)]
+struct Easel<'a> {
+    warnings: &'a [String],
+}
+
+impl JsonSink {
+    /// A document created at `created` (Unix seconds).
+    pub fn new(created: i64) -> Self {
+        let opening = format!("{{\"created\":{created},\"data\":[");
+        Self { ready: VecDeque::from([opening.into()]), pictures: 0, first: Head::default() }
+    }
+
+    /// How many pictures have been written whole.
+    pub fn pictures(&self) -> u32 {
+        self.pictures
+    }
+
+    /// The next bytes to send, if any are ready.
+    pub fn pop(&mut self) -> Option<Bytes> {
+        self.ready.pop_front()
+    }
+
+    /// A picture begins.
+    pub fn begin(&mut self) {
+        let opening: &'static [u8] = if self.pictures == 0 { b"{\"b64_json\":\"" } else { b",{\"b64_json\":\"" };
+        self.ready.push_back(Bytes::from_static(opening));
+    }
+
+    /// A stretch of the picture, base64.
+    pub fn bytes(&mut self, base64: Bytes) {
+        if self.pictures == 0 {
+            self.first.feed(&base64);
+        }
+        self.ready.push_back(base64);
+    }
+
+    /// The picture is whole.
+    pub fn end(&mut self) {
+        if self.pictures == 0 {
+            self.first.end();
+        }
+        self.pictures += 1;
+        self.ready.push_back(Bytes::from_static(b"\"}"));
+    }
+
+    /// All pictures are there: closes the document. `size` and `output_format` are what the first picture says
+    /// of itself, left out where it says nothing.
+    pub fn finish(&mut self, warnings: &[String]) {
+        let mut closing = String::from("]");
+        if let Some((format, size)) = self.first.found() {
+            closing += &format!(",\"output_format\":\"{}\",\"size\":\"{size}\"", format.name());
+        }
+        closing += &format!(",\"usage\":{}", json!(Usage::default()));
+        if !warnings.is_empty() {
+            closing += &format!(",\"easel\":{}", json!(Easel { warnings }));
+        }
+        closing.push('}');
+        self.ready.push_back(closing.into());
+    }
+}

@@ -1,0 +1,15 @@
+//! Bedrock's reply on its way to the caller: scanned into events, written in OpenAI's form.
+//!
+//! State machines without I/O; no picture is held whole. Must not know HTTP, or why a reply was asked for.
+
+mod head;
+mod json;
+mod json_sink;
+mod scan;
+
+pub use json::Malformed;
+pub use json_sink::JsonSink;
+pub use scan::{Event, Said, Scanner};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,81 @@
+//! Why a request brought no picture, in the words that its caller may hear.
+//!
+//! Must not hold a secret, an ARN, or an upstream's text save where the mistake is the caller's own.
+
+use std::time::Duration;
+
+use crate::bedrock::{Error, Kind, remedy};
+use crate::clock::Clock;
+use crate::config::Deployment;
+use crate::image::Unsupported;
+
+/// A request without a picture.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The caller's: no such alias. Those that are served.
+    UnknownModel {
+        /// What was asked for.
+        alias: String,
+        /// What could have been.
+        served: Vec<String>,
+    },
+    /// The caller's: no deployment can honour a wish.
+    Unsupported(Unsupported),
+    /// The caller's: Bedrock finds the wish invalid, in these words.
+    Invalid(String),
+    /// The caller's: prompt or pictures were filtered.
+    Refused,
+    /// Nobody's: too many requests for now.
+    Throttled(Duration),
+    /// Bedrock's: not available for now.
+    Unavailable(Duration),
+    /// Bedrock's: it failed, or its answer broke; `paid` if it may be billed.
+    Upstream {
+        /// Whether sending it again may pay twice.
+        paid: bool,
+    },
+    /// Bedrock's: no answer in time; may be billed.
+    TimedOut,
+    /// The operator's: a deployment is turned away; with the remedy.
+    Denied(String),
+    /// The operator's: the model is gone, or was never there; with the remedy.
+    Gone(String),
+}
+
+/// How long a caller is told to wait when Bedrock does not say.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// SDKs do not wait longer than this.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+impl Failure {
+    /// What a call's error means for its request.
+    pub(super) fn from_call(error: &Error, deployment: &Deployment, clock: Clock) -> Self {
+        let wait = |after: Option<Duration>| after.unwrap_or(WAIT).min(MAX_WAIT);
+        match error.kind {
+            Kind::Invalid => Self::Invalid(error.words().to_owned()),
+            Kind::Filtered => Self::Refused,
+            Kind::Throttled(after) => Self::Throttled(wait(after)),
+            Kind::Unavailable(after) => Self::Unavailable(wait(after)),
+            Kind::Unreached => Self::Unavailable(WAIT),
+            Kind::Faulty | Kind::Odd | Kind::InferenceFailed => Self::Upstream { paid: false },
+            Kind::Broken | Kind::NoPicture => Self::Upstream { paid: true },
+            Kind::TimedOut => Self::TimedOut,
+            Kind::Denied(denial) => Self::Denied(remedy(denial, deployment, clock.now())),
+            Kind::NotFound => Self::Gone(format!(
+                "Bedrock has no model {} in {}. Check model and aws_region_name of '{}'",
+                deployment.model.id, deployment.region, deployment.alias
+            )),
+            Kind::Retired => Self::Gone(retired(deployment)),
+        }
+    }
+}
+
+fn retired(deployment: &Deployment) -> String {
+    let (id, alias) = (&deployment.model.id, &deployment.alias);
+    let when = deployment.model.life.end.map_or_else(String::new, |end| format!(" on {end}"));
+    format!(
+        "the model {id} of '{alias}' was retired{when}. Use model: bedrock/stability.stable-image-core-v1:1 with \
+         aws_region_name: us-west-2, or add fallbacks to such a deployment"
+    )
+}

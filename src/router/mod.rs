@@ -1,0 +1,323 @@
+//! Which deployment paints, and what to do when it fails.
+//!
+//! Must not know HTTP's surface: it is given a job and answers paintings or a failure.
+
+mod cooldown;
+mod failure;
+mod painting;
+mod table;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, FutureExt, join_all};
+
+pub use failure::Failure;
+pub use painting::{Broken, Painting};
+pub use table::{Table, ended};
+
+use crate::bedrock::{Client, Error, Kind};
+use crate::clock::Clock;
+use crate::config::{Config, Deployment};
+use crate::image::{Part, Task};
+use crate::metrics::{CallLabels, Metrics};
+use crate::provider::{Order, Request};
+use cooldown::Cooldowns;
+
+/// A deployment that was turned away, throttled or unreachable rests this long if another can take its place.
+const REST: Duration = Duration::from_secs(5);
+
+/// A retired model is not asked again for an hour, or until a reload.
+const RETIRED_REST: Duration = Duration::from_secs(3600);
+
+/// Waits between tries grow from this by doubling, up to `MAX_BACKOFF`.
+const FIRST_BACKOFF: Duration = Duration::from_millis(500);
+
+const MAX_BACKOFF: Duration = Duration::from_secs(8);
+
+/// What one request wants from the router.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The alias that is asked for.
+    pub alias: String,
+    /// What to paint.
+    pub task: Task,
+    /// The caller's bound on each silence of the upstream.
+    pub timeout: Option<Duration>,
+    /// The caller's bound on tries after the first.
+    pub num_retries: Option<u32>,
+    /// The caller's fallbacks instead of the configured ones.
+    pub fallbacks: Option<Vec<String>>,
+    /// Chance for this request: the seed that is drawn, the deployment, the jitter.
+    pub chance: u64,
+}
+
+/// What came of a job: at least one painting, in the order of the pictures, and why others are missing.
+#[derive(Debug)]
+pub struct Gallery {
+    /// In order.
+    pub paintings: Vec<Painting>,
+    /// One sentence for each call that failed for good.
+    pub missing: Vec<String>,
+    /// How many pictures were asked for.
+    pub asked: u8,
+}
+
+/// Sends jobs to deployments.
+#[derive(Debug)]
+pub struct Router {
+    table: Table,
+    client: Client,
+    cooldowns: Cooldowns,
+    num_retries: u32,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+}
+
+/// What to do after a failed call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// The same deployment once more, up to this many tries; then the next.
+    Again { at_most: u32, wait: Option<Duration> },
+    /// The next deployment.
+    Next,
+    /// Nothing would help, or it may have been paid for.
+    Stop,
+}
+
+impl Router {
+    /// A router for the deployments of a config.
+    pub fn new(config: &Config, client: Client, clock: Clock, metrics: Arc<Metrics>) -> Self {
+        let num_retries = config.num_retries;
+        Self { table: Table::new(config), client, cooldowns: Cooldowns::default(), num_retries, clock, metrics }
+    }
+
+    /// Who serves what.
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// The client behind it.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Paints: returns when every call of the job has brought the first byte of a picture or failed for good.
+    pub async fn dispatch(&self, job: &Job) -> Result<Gallery, Failure> {
+        let plan = self.plan(job)?;
+        let count = job.task.wishes.count.or(plan[0].defaults.count).unwrap_or(1);
+        let outcomes = self.paint(&plan, job, Part { first: 0, count }).await;
+        let (mut paintings, mut failures) = (Vec::new(), Vec::new());
+        for outcome in outcomes {
+            match outcome {
+                Ok(painting) => paintings.push(painting),
+                Err(failure) => failures.push(failure),
+            }
+        }
+        if paintings.is_empty() {
+            return Err(failures.into_iter().next().unwrap_or(Failure::Upstream { paid: false }));
+        }
+        let missing = failures.into_iter().map(|failure| shortfall(&failure).to_owned()).collect();
+        Ok(Gallery { paintings, missing, asked: count })
+    }
+
+    /// The deployments that can honour the task, in the order in which they are asked; those of the alias that need
+    /// not drop a wish first. The refusal of the first if none can.
+    fn plan(&self, job: &Job) -> Result<Vec<Arc<Deployment>>, Failure> {
+        let (now, mut chance) = (self.clock.now(), fastrand::Rng::with_seed(job.chance));
+        let resting = |deployment: &Deployment| self.cooldowns.resting(&deployment.id, now);
+        let plan = self.table.plan(&job.alias, job.fallbacks.as_deref(), self.clock.today(), resting, &mut chance);
+        let unknown = || Failure::UnknownModel { alias: job.alias.clone(), served: self.table.aliases().to_vec() };
+        let (mut able, mut refusal) = (Vec::new(), None);
+        for deployment in plan.ok_or_else(unknown)? {
+            match request(&deployment, job, Part { first: 0, count: 1 }) {
+                Ok(request) => able.push((request.dropped, deployment)),
+                Err(unsupported) if deployment.alias == job.alias => refusal = Some(unsupported),
+                Err(unsupported) => refusal = refusal.or(Some(unsupported)),
+            }
+        }
+        // Stable, and only within the group that leads: a fallback that can do more is still a fallback.
+        let lead =
+            able.iter().take_while(|(_, d)| able.first().is_some_and(|(_, first)| d.alias == first.alias)).count();
+        able[..lead].sort_by_key(|(dropped, _)| *dropped);
+        match (able.is_empty(), refusal) {
+            (true, Some(unsupported)) => Err(Failure::Unsupported(unsupported)),
+            (true, None) => Err(unknown()),
+            (false, _) => Ok(able.into_iter().map(|(_, deployment)| deployment).collect()),
+        }
+    }
+
+    /// The whole loop of tries for one part of a job: each deployment of the plan in turn, some of them more than
+    /// once, and never again once a call may have been paid for. A part that is too much for one call is cut, and
+    /// each piece goes its own way from there. One outcome for each call.
+    fn paint<'a>(
+        &'a self,
+        plan: &'a [Arc<Deployment>],
+        job: &'a Job,
+        part: Part,
+    ) -> BoxFuture<'a, Vec<Result<Painting, Failure>>> {
+        async move {
+            let mut last = Failure::Upstream { paid: false };
+            for (at, deployment) in plan.iter().enumerate() {
+                let per_call = deployment.model.limits.pictures_per_call;
+                if part.count > per_call {
+                    let pieces = part.split(per_call).map(|piece| self.paint(&plan[at..], job, piece));
+                    return join_all(pieces).await.into_iter().flatten().collect();
+                }
+                let request = match request(deployment, job, part) {
+                    Ok(request) => request,
+                    Err(unsupported) => {
+                        last = Failure::Unsupported(unsupported);
+                        continue;
+                    }
+                };
+                let sibling = plan.get(at + 1).is_some_and(|next| next.alias == deployment.alias);
+                let tries = if sibling { 1 } else { 1 + self.retries(deployment, job) };
+                for attempt in 1..=tries {
+                    let error = match self.call(deployment, &request, job, part).await {
+                        Ok(painting) => return vec![Ok(painting)],
+                        Err(error) => error,
+                    };
+                    last = Failure::from_call(&error, deployment, self.clock);
+                    self.rest(deployment, &error, plan.len() > 1);
+                    match next_step(error.kind) {
+                        Step::Stop => return vec![Err(last)],
+                        Step::Again { at_most, wait } if attempt < tries.min(at_most) => {
+                            tokio::time::sleep(wait.unwrap_or_else(|| backoff(job.chance, part, attempt))).await;
+                        }
+                        Step::Again { .. } | Step::Next => break,
+                    }
+                }
+            }
+            vec![Err(last)]
+        }
+        .boxed()
+    }
+
+    /// One call, up to the first byte of a picture.
+    async fn call(
+        &self,
+        deployment: &Arc<Deployment>,
+        request: &Request,
+        job: &Job,
+        part: Part,
+    ) -> Result<Painting, Error> {
+        let timeout = job.timeout.map_or(deployment.timeout, |wanted| wanted.min(deployment.timeout));
+        let begun = async {
+            let reply = self.client.invoke(deployment, request.body.clone(), timeout).await?;
+            Painting::begin(deployment.clone(), request.clone(), part, reply).await
+        };
+        let result = begun.await;
+        let outcome = result.as_ref().map_or_else(|error| outcome(error.kind), |_| "ok");
+        let (model, region) = (deployment.model.id.clone(), deployment.region.clone());
+        self.metrics.calls.get_or_create(&CallLabels { model, region, outcome }).inc();
+        match &result {
+            Ok(painting) => tracing::debug!(
+                alias = deployment.alias,
+                deployment = deployment.path,
+                model = deployment.model.id,
+                amzn_request_id = painting.request_id(),
+                "a picture begins"
+            ),
+            Err(error) => tracing::warn!(
+                alias = deployment.alias,
+                deployment = deployment.path,
+                model = deployment.model.id,
+                region = deployment.region,
+                outcome,
+                detail = loggable(error),
+                amzn_request_id = error.request_id,
+                "a call to Bedrock failed"
+            ),
+        }
+        result
+    }
+
+    fn retries(&self, deployment: &Deployment, job: &Job) -> u32 {
+        let configured = deployment.num_retries.unwrap_or(self.num_retries);
+        job.num_retries.map_or(configured, |wanted| wanted.min(configured))
+    }
+
+    /// Puts a deployment to rest where that helps the next request. One that stands alone rests only if its model
+    /// is retired.
+    fn rest(&self, deployment: &Deployment, error: &Error, replaceable: bool) {
+        let how_long = match error.kind {
+            Kind::Retired => RETIRED_REST,
+            Kind::Throttled(after) | Kind::Unavailable(after) if replaceable => after.unwrap_or(REST),
+            Kind::Denied(_) | Kind::NotFound | Kind::Unreached if replaceable => REST,
+            _ => return,
+        };
+        self.cooldowns.rest(&deployment.id, self.clock.now(), how_long);
+    }
+}
+
+fn request(deployment: &Deployment, job: &Job, part: Part) -> Result<Request, crate::image::Unsupported> {
+    let order = Order {
+        task: &job.task,
+        part,
+        defaults: &deployment.defaults,
+        limits: &deployment.model.limits,
+        drop_params: deployment.drop_params,
+        drawn_seed: job.chance,
+    };
+    deployment.model.dialect.request(order)
+}
+
+fn next_step(kind: Kind) -> Step {
+    match kind {
+        Kind::Throttled(wait) | Kind::Unavailable(wait) if wait.is_none_or(|wait| wait <= MAX_BACKOFF) => {
+            Step::Again { at_most: u32::MAX, wait }
+        }
+        Kind::Unreached => Step::Again { at_most: u32::MAX, wait: None },
+        Kind::Faulty => Step::Again { at_most: 2, wait: None },
+        // Waiting longer than MAX_BACKOFF is left to the caller.
+        Kind::Throttled(_) | Kind::Unavailable(_) => Step::Next,
+        Kind::Denied(_) | Kind::NotFound | Kind::Retired | Kind::Odd | Kind::InferenceFailed => Step::Next,
+        Kind::Invalid | Kind::Filtered | Kind::Broken | Kind::TimedOut | Kind::NoPicture => Step::Stop,
+    }
+}
+
+/// Half to the whole of a wait that doubles with each try.
+fn backoff(chance: u64, part: Part, attempt: u32) -> Duration {
+    let most = FIRST_BACKOFF.saturating_mul(1 << (attempt - 1).min(8)).min(MAX_BACKOFF);
+    let salt = u64::from(part.first) << 32 | u64::from(attempt);
+    most.mul_f64(0.5 + fastrand::Rng::with_seed(chance ^ salt).f64() / 2.0)
+}
+
+fn outcome(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Invalid => "invalid",
+        Kind::Filtered => "filtered",
+        Kind::Throttled(_) => "throttled",
+        Kind::Unavailable(_) => "unavailable",
+        Kind::Faulty => "faulty",
+        Kind::Denied(_) => "denied",
+        Kind::NotFound => "not_found",
+        Kind::Retired => "retired",
+        Kind::Unreached => "unreached",
+        Kind::Broken => "broken",
+        Kind::TimedOut => "timed_out",
+        Kind::Odd => "odd",
+        Kind::NoPicture => "no_picture",
+        Kind::InferenceFailed => "inference_failed",
+    }
+}
+
+/// Bedrock quotes parts of an invalid request, which may be the prompt; everything else may be logged.
+fn loggable(error: &Error) -> &str {
+    if error.kind == Kind::Invalid { "" } else { &error.detail }
+}
+
+/// Why a call's pictures are missing from a reply that has others.
+fn shortfall(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::Refused => "a picture did not come: it was filtered",
+        Failure::Throttled(_) => "a picture did not come: too many requests for now",
+        Failure::TimedOut => "a picture did not come: no answer in time",
+        Failure::Denied(_) | Failure::Gone(_) => "a picture did not come: a deployment is set up wrongly, see the log",
+        Failure::Unavailable(_) | Failure::Upstream { .. } => "a picture did not come: Bedrock failed",
+        Failure::UnknownModel { .. } | Failure::Unsupported(_) | Failure::Invalid(_) => {
+            "a picture did not come: it could not be asked for"
+        }
+    }
+}

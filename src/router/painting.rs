@@ -1,0 +1,130 @@
+//! One successful call on its way to the caller: its reply, from the first picture byte on.
+//!
+//! Must not write in OpenAI's form; holds no more than one piece of the reply.
+
+use std::sync::Arc;
+
+use crate::bedrock::{Error, Kind, Reply};
+use crate::config::Deployment;
+use crate::image::Part;
+use crate::provider::Request;
+use crate::reply::{Event, Said, Scanner};
+
+/// A reply broke after a picture had begun; the text is for the log.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Broken(String);
+
+/// A reply whose first picture has begun.
+#[derive(Debug)]
+pub struct Painting {
+    /// Who paints.
+    pub deployment: Arc<Deployment>,
+    /// What was sent; its body is gone.
+    pub request: Request,
+    /// Which of the request's pictures these are.
+    pub part: Part,
+    reply: Reply,
+    scanner: Scanner,
+    /// The first event, which has been waited for.
+    first: Option<Event>,
+    whole: u8,
+    ended: bool,
+}
+
+impl Painting {
+    /// Reads up to the first byte of a picture. A reply that ends before is an error that says why.
+    pub(super) async fn begin(
+        deployment: Arc<Deployment>,
+        mut request: Request,
+        part: Part,
+        reply: Reply,
+    ) -> Result<Self, Error> {
+        request.body.clear();
+        let scanner = Scanner::new();
+        let mut painting = Self { deployment, request, part, reply, scanner, first: None, whole: 0, ended: false };
+        match painting.event().await? {
+            Some(event) => painting.first = Some(event),
+            None => return Err(no_picture(painting.scanner.said(), painting.reply.request_id())),
+        }
+        Ok(painting)
+    }
+
+    /// The next event of the pictures; `None` at the end of a whole reply.
+    pub async fn next(&mut self) -> Result<Option<Event>, Broken> {
+        match self.first.take() {
+            Some(event) => Ok(Some(event)),
+            None => self.event().await.map_err(|error| Broken(error.detail)),
+        }
+    }
+
+    async fn event(&mut self) -> Result<Option<Event>, Error> {
+        loop {
+            match self.scanner.next_event().map_err(|error| Error::local(Kind::Broken, error.to_string()))? {
+                Some(Event::End) => self.ended = true,
+                Some(event) => {
+                    self.whole += u8::from(event == Event::PictureEnds);
+                    return Ok(Some(event));
+                }
+                None => match self.reply.next().await {
+                    Ok(Some(piece)) => self.scanner.feed(piece),
+                    // What is complete as a document is whole, whatever becomes of the connection.
+                    Ok(None) | Err(_) if self.ended => return Ok(None),
+                    Ok(None) => {
+                        self.scanner.finish().map_err(|error| Error::local(Kind::Broken, error.to_string()))?;
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// After the end: how many pictures came whole.
+    pub fn whole(&self) -> u8 {
+        self.whole
+    }
+
+    /// After the end: what the caller has to know, if fewer pictures came than this call was to bring.
+    pub fn shortfall(&self) -> Option<String> {
+        let missing = self.part.count.saturating_sub(self.whole);
+        if missing == 0 {
+            return None;
+        }
+        let said = self.scanner.said();
+        let why = match said.error.as_deref().or(said.finish_reasons.first().map(String::as_str)) {
+            Some(words) => format!("The model says: {words}"),
+            None => "The model does not say why".into(),
+        };
+        Some(format!("{missing} of {} pictures did not come. {why}", self.part.count))
+    }
+
+    /// List price in US dollars of `pictures` of these, if it is known.
+    pub fn price(&self, pictures: u8) -> Option<f64> {
+        let each =
+            self.deployment.price.or_else(|| self.deployment.model.price(self.request.size, self.request.quality));
+        each.map(|usd| usd * f64::from(pictures))
+    }
+
+    /// `x-amzn-RequestId`, for the log.
+    pub fn request_id(&self) -> Option<&str> {
+        self.reply.request_id()
+    }
+}
+
+/// Why a whole reply holds no picture.
+fn no_picture(said: &Said, request_id: Option<&str>) -> Error {
+    let reason = said.finish_reasons.first().map(String::as_str).unwrap_or_default();
+    let error = said.error.as_deref().unwrap_or_default();
+    let (kind, detail) = if said.guardrail {
+        (Kind::Filtered, "a guardrail stepped in")
+    } else if reason == "Inference error" {
+        (Kind::InferenceFailed, reason)
+    } else if reason.starts_with("Filter reason") || error.contains("blocked by our content filters") {
+        (Kind::Filtered, if reason.is_empty() { error } else { reason })
+    } else if !reason.is_empty() {
+        (Kind::InferenceFailed, reason)
+    } else {
+        (Kind::NoPicture, if error.is_empty() { "the reply holds no picture" } else { error })
+    };
+    Error { kind, detail: detail.to_owned(), request_id: request_id.map(str::to_owned) }
+}
