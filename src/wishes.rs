@@ -110,7 +110,7 @@ struct Reader {
 impl Reader {
     /// Moves the members of a nested object to the top; `wins` says who gives way when both are there.
     fn lift(&mut self, object: &str, wins: bool) {
-        let nested = match self.members.remove(object) {
+        let nested = match self.members.shift_remove(object) {
             None => return,
             Some(Value::Object(nested)) => nested,
             Some(other) => return self.fault(object, true, &format!("expected an object, got {}", describe(&other))),
@@ -129,7 +129,7 @@ impl Reader {
             if !known {
                 self.members.insert(path, value);
             } else if wins
-                || !self.members.contains_key(&name) && !(name == "numberOfImages" && self.members.contains_key("n"))
+                || !(self.members.contains_key(&name) || name == "numberOfImages" && self.members.contains_key("n"))
             {
                 self.origins.insert(name.clone(), path.into());
                 self.members.insert(name, value);
@@ -146,8 +146,8 @@ impl Reader {
     /// The first of `names` that is there; the others go.
     fn take(&mut self, names: &[&'static str]) -> Option<(&'static str, Value)> {
         let found = names.iter().find(|name| self.members.contains_key(**name)).copied()?;
-        let value = self.members.remove(found);
-        names.iter().for_each(|name| drop(self.members.remove(*name)));
+        let value = self.members.shift_remove(found);
+        names.iter().for_each(|name| drop(self.members.shift_remove(*name)));
         value.map(|value| (found, value))
     }
 
@@ -189,10 +189,10 @@ impl Reader {
         match number {
             Some(number) if (min..=max).contains(&number) => return Some(number),
             _ if !value.is_number() => {
-                self.fault(name, true, &format!("expected an integer, got {}", describe(&value)))
+                self.fault(name, true, &format!("expected an integer, got {}", describe(&value)));
             }
             _ if max == u64::MAX => {
-                self.fault(name, false, &format!("got {value}. Accepted are whole numbers from {min} on"))
+                self.fault(name, false, &format!("got {value}. Accepted are whole numbers from {min} on"));
             }
             _ => self.fault(name, false, &format!("got {value}. Accepted are whole numbers from {min} to {max}")),
         }
