@@ -10,13 +10,9 @@ use time::Date;
 
 use crate::catalog::{Catalog, Life};
 use crate::config::{Auth, Config, Deployment, Environment, Mistakes, Notice};
-use crate::image::{Quality, Size};
 
 /// The exit status of a config that cannot be used, as in BSD's `sysexits.h`.
 pub const UNUSABLE: u8 = 64;
-
-/// What everybody asks for, so that prices can be compared.
-const USUAL_SIZE: Size = Size::new(1024, 1024);
 
 /// Reads the config at `path` and writes what it means to `out`. Answers the exit status: 0, 1 for warnings if
 /// `strict`, 64 for mistakes.
@@ -109,7 +105,7 @@ fn deployment_json(deployment: &Deployment, today: Date) -> Value {
         "region": deployment.region,
         "endpoint": deployment.endpoint,
         "signs_with": signs_with(&deployment.auth),
-        "usd_per_picture": price(deployment),
+        "usd_per_picture": deployment.usual_price(),
         "legacy": legacy.map(|date| date.to_string()),
         "end": end.map(|date| date.to_string()),
         "ended": deployment.model.life.ended(today) && !deployment.is_own_model(),
@@ -155,19 +151,15 @@ fn print_config(config: &Config, today: Date, out: &mut dyn Write) -> Result<()>
         (None, false) => "There is no master key, so Easel listens on loopback only.",
         (None, true) => "There is no master key, and the config permits that: whoever reaches the port may paint.",
     };
-    writeln!(out, "{callers}\nPrices are for one picture of {USUAL_SIZE} at standard quality.\n")
+    writeln!(out, "{callers}\nPrices are for one picture of 1024x1024 at standard quality.\n")
 }
 
 /// Model, region, price and life of a deployment.
 fn row(deployment: &Deployment, today: Date) -> [String; 4] {
-    let price = price(deployment).map_or_else(|| "no price".into(), |usd| format!("${usd:.2}"));
+    let price = deployment.usual_price().map_or_else(|| "no price".into(), |usd| format!("${usd:.2}"));
     let life =
         if deployment.is_own_model() { "a model of your own".into() } else { life(deployment.model.life, today) };
     [deployment.model.id.clone(), deployment.region.clone(), price, life]
-}
-
-fn price(deployment: &Deployment) -> Option<f64> {
-    deployment.price.or_else(|| deployment.model.price(USUAL_SIZE, Quality::Standard))
 }
 
 fn life(life: Life, today: Date) -> String {

@@ -17,6 +17,8 @@ use super::report::{Report, join};
 /// Longest file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
+const TOO_LONG: &str = "the config is longer than 1 MB, which no model list needs";
+
 /// Most that a file may become once its aliases are written out, in bytes of scalars and 8 for each node.
 const MAX_EXPANDED: usize = 8 << 20;
 
@@ -27,6 +29,9 @@ pub(super) fn read(path: &Path) -> Result<String, Notice> {
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(fail)?;
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_BYTES) {
+        return Err(whole(TOO_LONG.to_owned()));
+    }
     String::from_utf8(bytes).map_err(|_| whole(format!("the config '{shown}' is not UTF-8. Save it as UTF-8")))
 }
 
@@ -47,7 +52,7 @@ pub(super) fn parse(yaml: &str, report: &mut Report) -> Option<Map<String, Value
 
 fn tree(yaml: &str) -> Result<Yaml, Notice> {
     if u64::try_from(yaml.len()).is_ok_and(|length| length > MAX_BYTES) {
-        return Err(whole("the config is longer than 1 MB, which no model list needs".to_owned()));
+        return Err(whole(TOO_LONG.to_owned()));
     }
     // An alias costs three bytes and may stand for half the file, so size is counted before anything is built.
     let left = Cell::new(MAX_EXPANDED);
@@ -245,14 +250,14 @@ mod tests {
     #[test]
     fn bombs_cycles_and_depth_end_in_a_mistake() {
         let lots = |n: usize| vec!["*a"; n].join(",");
-        let wide = format!("a: &a [{}]\nb: [{}]", vec!["x"; 100_000].join(","), lots(100_000));
-        let long = format!("a: &a {}\nb: [{}]", "x".repeat(500_000), lots(10_000));
+        let wide = format!("a: &a [{}]\nb: [{}]", vec!["x"; 20_000].join(","), lots(20_000));
+        let long = format!("a: &a {}\nb: [{}]", "x".repeat(500_000), lots(1_000));
         let mut nested = String::from("a: &a [x,x]\n");
         for letter in 'b'..='z' {
             let before = char::from(letter as u8 - 1);
             nested.push_str(&format!("{letter}: &{letter} [*{before},*{before},*{before},*{before},*{before}]\n"));
         }
-        let deep = "[".repeat(100_000);
+        let deep = "[".repeat(20_000);
         for bomb in [&wide, &long, &nested, &deep, "a: &a [*a]", "a: &a\n  <<: *a"] {
             assert!(parse(bomb, &mut Report::default()).is_none(), "{}", &bomb[..10]);
         }

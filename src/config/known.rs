@@ -45,6 +45,7 @@ pub(super) const PARAMS: &[Unused] = &[
     unused(&["additional_drop_params", "allowed_openai_params", "extra_headers", "mock_response", "order"], LATER),
     unused(&["guardrailIdentifier", "guardrailVersion", "guardrailConfig", "guardrails", "trace"], LATER),
     unused(&["serviceTier", "service_tier", "performanceConfig", "requestMetadata"], LATER),
+    unused(&["fallbacks", "mock_timeout", "max_file_size_mb", "litellm_trace_id"], LATER),
     unused(&["extra_body"], "its members go straight into litellm_params"),
     unused(&["max_parallel_requests", "cooldown_time"], LATER),
     unused(&["max_budget", "budget_duration"], BUDGETS),

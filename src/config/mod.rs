@@ -25,6 +25,7 @@ use secrecy::SecretString;
 use time::Date;
 
 use crate::catalog::{Catalog, Model};
+use crate::image::{Quality, Size};
 use crate::wishes::Wishes;
 
 /// The environment as a value, so that tests and reloads can bring their own. An empty variable is an unset one.
@@ -171,6 +172,11 @@ impl Deployment {
     pub fn is_own_model(&self) -> bool {
         let kinds = [":provisioned-model/", ":custom-model/", ":custom-model-deployment/", ":imported-model/"];
         kinds.iter().any(|kind| self.model_id.contains(kind))
+    }
+
+    /// US dollars for what everybody asks for, one picture of 1024x1024 at standard quality, if that is known.
+    pub fn usual_price(&self) -> Option<f64> {
+        self.price.or_else(|| self.model.price(Size::new(1024, 1024), Quality::Standard))
     }
 }
 

@@ -315,6 +315,44 @@ fn settings_reach_the_deployments() {
 }
 
 #[test]
+fn a_weak_key_is_permitted_by_litellms_own_switch() {
+    let name = "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY";
+    let permits = |general: &str, value: &str| {
+        sound(&format!("{}general_settings: {{{general}}}", entry(NOVA)), &[(name, value)]).permit_weak_key
+    };
+    assert!(!permits("", ""));
+    assert!(permits("", "1") && permits("", "True"));
+    assert!(permits("dangerously_permit_weak_or_unset_master_key: true", ""));
+    assert!(!permits("dangerously_permit_weak_or_unset_master_key: no", "true"));
+}
+
+#[test]
+fn whole_files_that_cannot_be_read_say_why() {
+    let why = |yaml: &str| lines(&parse(yaml, &[]).unwrap_err().mistakes);
+    assert_eq!(why(""), "the config is empty. It needs at least a 'model_list'");
+    assert!(why(&format!("a: {}", "x".repeat(1 << 20))).starts_with("the config is longer than 1 MB"));
+    assert!(why("a: &a [*a]").contains("at line 1 column"));
+    assert!(why("litellm_settings: {}").starts_with("model_list: is missing"));
+    let text_only = "model_list: [{model_name: a, litellm_params: {model: openai/gpt-4o}}]";
+    assert!(why(text_only).starts_with("model_list: holds no model that Easel serves"));
+    let byte_order_mark = format!("\u{feff}{}", entry(NOVA));
+    assert_eq!(sound(&byte_order_mark, &[]).deployments.len(), 1);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { failure_persistence: None, ..Default::default() })]
+
+    /// However a file is cut and patched, it is read or refused, and a refusal names a mistake.
+    #[test]
+    fn nothing_panics(from in 0..PLANTED.len(), to in 0..PLANTED.len(), patch in "[ -~\n]{0,12}") {
+        let yaml = format!("{}{patch}{}", &PLANTED[..from], &PLANTED[to..]);
+        if let Err(found) = parse(&yaml, &[]) {
+            proptest::prop_assert!(!found.mistakes.is_empty());
+        }
+    }
+}
+
+#[test]
 fn ids_are_stable_and_tell_equals_apart() {
     let yaml = format!("{}{}", entry(NOVA), entry(NOVA).replace("model_list:\n", ""));
     let ids = |yaml: &str| sound(yaml, &[]).deployments.iter().map(|d| d.id.clone()).collect::<Vec<_>>();
