@@ -2,6 +2,7 @@
 pub mod auth;
 pub mod bedrock;
 pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod http;

@@ -2,18 +2,34 @@
 //!
 //! Must not read the environment or the clock by itself, speak to anyone, or know any request.
 
+mod deployment;
+mod fallbacks;
+mod file;
+mod known;
+mod leftovers;
+mod life;
+mod model;
+mod region;
+mod report;
+mod resolve;
+mod section;
+mod signing;
+
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use time::Date;
 
-use crate::catalog::Model;
+use crate::catalog::{Catalog, Model};
+use crate::image::{Quality, Size};
 use crate::wishes::Wishes;
 
 /// The environment as a value, so that tests and reloads can bring their own. An empty variable is an unset one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Environment(BTreeMap<String, String>);
 
 /// The whole configuration, resolved: what it means, not how it was written.
@@ -33,6 +49,8 @@ pub struct Config {
     pub strict_params: bool,
     /// Tries after the first, where a deployment does not say (LiteLLM's default is 2).
     pub num_retries: u32,
+    /// What `environment_variables` sets, over the environment as it was: the AWS chain has to see it too.
+    pub exports: BTreeMap<String, SecretString>,
     /// What the operator should know but need not mend: path and sentence.
     pub warnings: Vec<Notice>,
 }
@@ -129,10 +147,51 @@ pub struct Mistakes {
     pub warnings: Vec<Notice>,
 }
 
+impl Config {
+    /// Reads the file and says what it means, or every mistake in it.
+    pub fn load(path: &Path, env: &Environment, catalog: &Catalog) -> Result<Self, Mistakes> {
+        match file::read(path) {
+            Ok(yaml) => Self::parse(&yaml, env, catalog),
+            Err(notice) => Err(Mistakes { mistakes: vec![notice], warnings: Vec::new() }),
+        }
+    }
+
+    /// Says what the text of a config means, or every mistake in it.
+    pub fn parse(yaml: &str, env: &Environment, catalog: &Catalog) -> Result<Self, Mistakes> {
+        resolve::resolve(yaml, env, catalog)
+    }
+
+    /// Warnings that depend on the day: models that have ended or soon will, and what to write instead.
+    pub fn life(&self, today: Date, catalog: &Catalog) -> Vec<Notice> {
+        life::notices(self, today, catalog)
+    }
+}
+
+impl Deployment {
+    /// Whether it calls a custom, imported or provisioned model, which may outlive the base model of the catalogue.
+    pub fn is_own_model(&self) -> bool {
+        let kinds = [":provisioned-model/", ":custom-model/", ":custom-model-deployment/", ":imported-model/"];
+        kinds.iter().any(|kind| self.model_id.contains(kind))
+    }
+
+    /// US dollars for what everybody asks for, one picture of 1024x1024 at standard quality, if that is known.
+    pub fn usual_price(&self) -> Option<f64> {
+        self.price.or_else(|| self.model.price(Size::new(1024, 1024), Quality::Standard))
+    }
+}
+
 impl Environment {
     /// The environment with these variables; empty values count as unset.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
         Self(variables.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+    }
+
+    /// The same with one more variable, which wins over one of that name.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.insert(name.to_owned(), value.to_owned());
+        self.0.retain(|_, value| !value.is_empty());
+        self
     }
 
     /// The value of a variable that is set and not empty.
@@ -140,6 +199,22 @@ impl Environment {
         self.0.get(name).map(String::as_str)
     }
 }
+
+/// Names only: values may be secrets.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.mistakes.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
 
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,1 +1,5 @@
 //! Integration tests, one binary.
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod config;

@@ -1,0 +1,232 @@
+//! `easel check`: says everything about a config without serving it, for a person or as JSON.
+//!
+//! Must not paint, call AWS or show a secret.
+
+use std::io::{Result, Write};
+use std::path::Path;
+
+use serde_json::{Value, json};
+use time::Date;
+
+use crate::catalog::{Catalog, Life};
+use crate::config::{Auth, Config, Deployment, Environment, Mistakes, Notice};
+
+/// The exit status of a config that cannot be used, as in BSD's `sysexits.h`.
+pub const UNUSABLE: u8 = 64;
+
+/// Reads the config at `path` and writes what it means to `out`. Answers the exit status: 0, 1 for warnings if
+/// `strict`, 64 for mistakes.
+pub fn run(
+    path: &Path,
+    env: &Environment,
+    catalog: &Catalog,
+    today: Date,
+    json: bool,
+    strict: bool,
+    out: &mut dyn Write,
+) -> Result<u8> {
+    let findings = Findings::of(path, env, catalog, today);
+    if json {
+        writeln!(out, "{:#}", findings.to_json())?;
+    } else {
+        findings.print(out)?;
+    }
+    Ok(match (findings.mistakes.is_empty(), findings.warnings.is_empty()) {
+        (false, _) => UNUSABLE,
+        (true, false) if strict => 1,
+        (true, _) => 0,
+    })
+}
+
+/// Everything there is to say.
+struct Findings {
+    path: String,
+    today: Date,
+    config: Option<Config>,
+    mistakes: Vec<Notice>,
+    warnings: Vec<Notice>,
+}
+
+impl Findings {
+    fn of(path: &Path, env: &Environment, catalog: &Catalog, today: Date) -> Self {
+        let (config, mistakes, warnings) = match Config::load(path, env, catalog) {
+            Ok(mut config) => {
+                let mut warnings = std::mem::take(&mut config.warnings);
+                warnings.extend(config.life(today, catalog));
+                (Some(config), Vec::new(), warnings)
+            }
+            Err(Mistakes { mistakes, warnings }) => (None, mistakes, warnings),
+        };
+        Self { path: path.display().to_string(), today, config, mistakes, warnings }
+    }
+
+    fn print(&self, out: &mut dyn Write) -> Result<()> {
+        match &self.config {
+            Some(config) => {
+                writeln!(out, "{}: {}\n", self.path, counted(config.deployments.len(), "deployment"))?;
+                print_config(config, self.today, out)?;
+            }
+            None => writeln!(out, "{}: cannot be used\n", self.path)?,
+        }
+        print_notices("mistake", &self.mistakes, out)?;
+        print_notices("warning", &self.warnings, out)?;
+        if self.mistakes.is_empty() && self.warnings.is_empty() {
+            writeln!(out, "No mistakes, no warnings.")?;
+        }
+        Ok(())
+    }
+
+    fn to_json(&self) -> Value {
+        let notices = |notices: &[Notice]| {
+            notices.iter().map(|n| json!({ "path": n.path, "message": n.message })).collect::<Vec<_>>()
+        };
+        let mut findings = json!({ "file": self.path, "date": self.today.to_string() });
+        if let Some(config) = &self.config {
+            let deployments = config.deployments.iter().map(|d| deployment_json(d, self.today)).collect();
+            findings["deployments"] = Value::Array(deployments);
+            findings["fallbacks"] = json!(config.fallbacks);
+            findings["default_model"] = json!(config.default_model);
+            findings["master_key"] = json!(config.master_key.is_some());
+        }
+        findings["mistakes"] = json!(notices(&self.mistakes));
+        findings["warnings"] = json!(notices(&self.warnings));
+        findings
+    }
+}
+
+fn deployment_json(deployment: &Deployment, today: Date) -> Value {
+    let Life { legacy, end } = deployment.model.life;
+    json!({
+        "alias": deployment.alias,
+        "id": deployment.id,
+        "path": deployment.path,
+        "model": deployment.model.id,
+        "model_id": deployment.model_id,
+        "region": deployment.region,
+        "endpoint": deployment.endpoint,
+        "signs_with": signs_with(&deployment.auth),
+        "usd_per_picture": deployment.usual_price(),
+        "legacy": legacy.map(|date| date.to_string()),
+        "end": end.map(|date| date.to_string()),
+        "ended": deployment.model.life.ended(today) && !deployment.is_own_model(),
+        "timeout_seconds": deployment.timeout.as_secs_f64(),
+        "num_retries": deployment.num_retries,
+        "weight": deployment.weight,
+    })
+}
+
+/// The aliases in the order of the file, each with its deployments and fallbacks.
+fn print_config(config: &Config, today: Date, out: &mut dyn Write) -> Result<()> {
+    let rows: Vec<_> = config.deployments.iter().map(|deployment| row(deployment, today)).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths = [width(0), width(1), width(2), width(3)];
+    let mut aliases: Vec<&str> = Vec::new();
+    for alias in config.deployments.iter().map(|deployment| deployment.alias.as_str()) {
+        if !aliases.contains(&alias) {
+            aliases.push(alias);
+        }
+    }
+    for alias in aliases {
+        let default = if alias == config.default_model { "  (for requests that name no model)" } else { "" };
+        writeln!(out, "{alias}{default}")?;
+        let of_alias = config.deployments.iter().zip(&rows).filter(|(deployment, _)| deployment.alias == alias);
+        for (deployment, row) in of_alias {
+            let cells: Vec<_> = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            writeln!(out, "  {}", cells.join("  ").trim_end())?;
+            writeln!(out, "    signs with {}", signs_with(&deployment.auth))?;
+            if deployment.model_id != deployment.model.id {
+                writeln!(out, "    calls {}", deployment.model_id)?;
+            }
+            if !deployment.endpoint.contains(&format!(".{}.", deployment.region)) {
+                writeln!(out, "    at {}", deployment.endpoint)?;
+            }
+        }
+        if let Some(fallbacks) = config.fallbacks.get(alias).filter(|fallbacks| !fallbacks.is_empty()) {
+            writeln!(out, "  falls back to {}", fallbacks.join(", then "))?;
+        }
+        writeln!(out)?;
+    }
+    let callers = match (&config.master_key, config.permit_weak_key) {
+        (Some(_), _) => "Callers show the master key.",
+        (None, false) => "There is no master key, so Easel listens on loopback only.",
+        (None, true) => "There is no master key, and the config permits that: whoever reaches the port may paint.",
+    };
+    writeln!(out, "{callers}\nPrices are for one picture of 1024x1024 at standard quality.\n")
+}
+
+/// Model, region, price and life of a deployment.
+fn row(deployment: &Deployment, today: Date) -> [String; 4] {
+    let price = deployment.usual_price().map_or_else(|| "no price".into(), |usd| format!("${usd:.2}"));
+    let life =
+        if deployment.is_own_model() { "a model of your own".into() } else { life(deployment.model.life, today) };
+    [deployment.model.id.clone(), deployment.region.clone(), price, life]
+}
+
+fn life(life: Life, today: Date) -> String {
+    match (life.end, life.legacy) {
+        (Some(end), _) if end <= today => format!("ended on {end}"),
+        (Some(end), _) => format!("ends on {end}, in {}", counted_days((end - today).whole_days())),
+        (None, Some(legacy)) if legacy <= today => format!("legacy since {legacy}"),
+        (None, _) => "no end announced".into(),
+    }
+}
+
+fn signs_with(auth: &Auth) -> String {
+    let (with, role) = match auth {
+        Auth::Bearer { source, .. } => (format!("the API key from {source}"), &None),
+        Auth::Keys { role, .. } => ("the AWS keys in the config".into(), role),
+        Auth::Chain { profile: Some(profile), role } => (format!("the AWS profile '{profile}'"), role),
+        Auth::Chain { profile: None, role } => ("the AWS credentials that the machine has".into(), role),
+    };
+    match role {
+        Some(role) => format!("the role {}, assumed with {with}", role.arn),
+        None => with,
+    }
+}
+
+fn print_notices(kind: &str, notices: &[Notice], out: &mut dyn Write) -> Result<()> {
+    if notices.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "{}:", counted(notices.len(), kind))?;
+    // Entries that are wrong in the same way share the sentence.
+    for same in notices.chunk_by(|left, right| left.message == right.message) {
+        for path in same.iter().map(|notice| &notice.path).filter(|path| !path.is_empty()) {
+            writeln!(out, "  {path}")?;
+        }
+        let indent = if same[0].path.is_empty() { "  " } else { "    " };
+        write_wrapped(&same[0].message, indent, out)?;
+    }
+    writeln!(out)
+}
+
+/// Breaks a message between words, so that it reads well in a terminal; what is quoted stays whole, to be copied.
+fn write_wrapped(text: &str, indent: &str, out: &mut dyn Write) -> Result<()> {
+    let mut units: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match units.last_mut() {
+            Some(unit) if unit.starts_with('\'') && !unit[1..].contains('\'') => *unit = format!("{unit} {word}"),
+            _ => units.push(word.to_owned()),
+        }
+    }
+    let mut line = String::new();
+    for unit in units {
+        if !line.is_empty() && line.chars().count() + unit.chars().count() >= 96 {
+            writeln!(out, "{indent}{line}")?;
+            line.clear();
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&unit);
+    }
+    writeln!(out, "{indent}{line}")
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+fn counted_days(days: i64) -> String {
+    if days == 1 { "1 day".into() } else { format!("{days} days") }
+}

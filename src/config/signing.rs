@@ -1,0 +1,126 @@
+//! How a deployment proves who it is to AWS, read from its params and the environment.
+//!
+//! Must not look for AWS credentials itself, nor let one into a message.
+
+use secrecy::ExposeSecret;
+use serde_json::Value;
+
+use super::report::join;
+use super::section::{Field, Reader, Secret, Section, Text, Unset};
+use super::{Auth, Role};
+
+/// Where AWS's own tools look for a Bedrock API key.
+const ENV_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
+
+/// Texts that stand in guides where a key belongs.
+const PLACEHOLDERS: [&str; 8] =
+    ["your_api_key_here", "your_key_here", "your-api-key", "your_api_key", "changeme", "sk-xxxxx", "xxx", "todo"];
+
+/// Who pays: a Bedrock API key wins over everything, as in LiteLLM and AWS's own tools.
+pub(super) fn auth(params: &mut Section, reader: &mut Reader) -> Option<Auth> {
+    let mistakes = reader.report.mistakes.len();
+    let written = bearer_in_config(params, reader);
+    let key = written.or_else(|| {
+        let value = Value::String(format!("os.environ/{ENV_KEY}"));
+        reader.secret(Some(Field { path: String::new(), value }), Unset::Silent)
+    });
+    let idle: Vec<_> = ["aws_access_key_id", "aws_profile_name", "aws_role_name"]
+        .into_iter()
+        .filter(|name| params.members.get(*name).is_some_and(|value| !value.is_null()))
+        .collect();
+    let keys = keys(params, reader);
+    let profile = reader.text(params.take("aws_profile_name"), Unset::Warning).map(|text| text.value);
+    let role = role(params, reader);
+    if reader.report.mistakes.len() > mistakes {
+        return None;
+    }
+    if let Some(Secret { path, value, source }) = key {
+        placeholder(&path, value.expose_secret(), &source, reader);
+        if let Some(first) = idle.first() {
+            let names = idle.join(", ");
+            let message = format!("{names} goes unused: the API key from {source} comes first. Remove one of them");
+            reader.warn(&join(&params.path, first), message);
+        }
+        return Some(Auth::Bearer { key: value, source });
+    }
+    Some(match keys {
+        Some((id, secret, session)) => Auth::Keys {
+            access_key_id: id.value,
+            secret_access_key: secret.value,
+            session_token: session.map(|secret| secret.value),
+            role,
+        },
+        None => Auth::Chain { profile, role },
+    })
+}
+
+/// `api_key`; an unset variable means that there is none, which LiteLLM users rely on.
+fn bearer_in_config(params: &mut Section, reader: &mut Reader) -> Option<Secret> {
+    let field = params.take("api_key")?;
+    let path = field.path.clone();
+    let name = field.value.as_str().and_then(|text| text.trim().strip_prefix("os.environ/")).map(str::to_owned);
+    let mistakes = reader.report.mistakes.len();
+    let key = reader.secret(Some(field), Unset::Silent);
+    if let Some(name) = name.filter(|name| name != ENV_KEY && key.is_none() && reader.report.mistakes.len() == mistakes)
+    {
+        reader.warn(&path, format!("the variable '{name}' is not set, so it signs without this key"));
+    }
+    key
+}
+
+fn placeholder(path: &str, key: &str, source: &str, reader: &mut Reader) {
+    let lower = key.to_ascii_lowercase();
+    if PLACEHOLDERS.contains(&lower.as_str()) || lower.starts_with('<') {
+        reader.warn(
+            path,
+            format!(
+                "the API key from {source} is only the placeholder of a guide, and AWS will refuse it. Put a Bedrock \
+                 API key there, or leave it out to sign with AWS credentials"
+            ),
+        );
+    }
+}
+
+fn keys(params: &mut Section, reader: &mut Reader) -> Option<(Text, Secret, Option<Secret>)> {
+    let id = reader.text(params.take("aws_access_key_id"), Unset::Warning);
+    let secret = reader.secret(params.take("aws_secret_access_key"), Unset::Warning);
+    let session = reader.secret(params.take("aws_session_token"), Unset::Warning);
+    let missing = |name: &str, other: &str, reader: &mut Reader| {
+        reader.mistake(&join(&params.path, name), format!("is missing beside {other}. Write both or neither"));
+    };
+    match (id, secret) {
+        (Some(id), Some(secret)) => {
+            if id.value.starts_with("ASIA") && session.is_none() {
+                let message = "is missing: an access key that begins with ASIA is temporary and works only with it";
+                reader.warn(&join(&params.path, "aws_session_token"), message);
+            }
+            return Some((id, secret, session));
+        }
+        (Some(_), None) => missing("aws_secret_access_key", "aws_access_key_id", reader),
+        (None, Some(_)) => missing("aws_access_key_id", "aws_secret_access_key", reader),
+        (None, None) => {
+            if let Some(session) = session {
+                reader.warn(&session.path, "goes unused without aws_access_key_id and aws_secret_access_key");
+            }
+        }
+    }
+    None
+}
+
+fn role(params: &mut Section, reader: &mut Reader) -> Option<Role> {
+    let arn = reader.text(params.take("aws_role_name"), Unset::Warning);
+    let session_name = reader.text(params.take("aws_session_name"), Unset::Warning);
+    let external_id = reader.text(params.take("aws_external_id"), Unset::Warning);
+    let Some(arn) = arn else {
+        for text in [session_name, external_id].into_iter().flatten() {
+            reader.warn(&text.path, "goes unused without aws_role_name");
+        }
+        return None;
+    };
+    if !(arn.value.starts_with("arn:") && arn.value.contains(":role/")) {
+        let hint = "Write it like 'arn:aws:iam::123456789012:role/painter'";
+        reader.mistake(&arn.path, format!("aws_role_name {} is no role ARN. {hint}", arn.shown));
+    }
+    let value = |text: Text| text.value;
+    Some(Role { arn: arn.value, session_name: session_name.map(value), external_id: external_id.map(value) })
+}
