@@ -3,3 +3,4 @@
 //! Must not read the environment or the clock, nor end the program: `main.rs` hands both in and exits.
 
 pub mod check;
+pub mod health;
