@@ -15,7 +15,7 @@ pub(super) struct Banner {
 impl Banner {
     pub(super) fn new(scene: &Scene) -> Self {
         let (wide, tall) = (scene.width as usize, scene.height as usize);
-        let big = (wide / 128).min(tall / 64).max(1);
+        let big = (wide / 128).min(tall / 96).max(1);
         let small = (big * 3 / 8).max(1);
         let (margin, pad) = (big * 2, big * 2);
         let room = (wide - 2 * margin - 2 * pad) / (small * font::ADVANCE);

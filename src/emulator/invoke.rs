@@ -175,10 +175,10 @@ async fn read(mut body: Body) -> Result<Bytes, Problem> {
     Ok(held.freeze())
 }
 
-/// The text in which a prompt may hide a fault.
+/// The text in which a prompt may hide a fault: `prompt`, or the `text` beside any of Nova Canvas's tasks.
 fn prompt(body: &Value) -> Option<&str> {
-    let nova = ["textToImageParams", "colorGuidedGenerationParams"].iter().map(|params| &body[*params]["text"]);
-    std::iter::once(&body["prompt"]).chain(nova).find_map(Value::as_str)
+    let members = body.as_object()?.values().map(|params| &params["text"]);
+    std::iter::once(&body["prompt"]).chain(members).find_map(Value::as_str)
 }
 
 fn call(parts: &Parts, model_id: String, by: &str, region: Option<String>, body: &Value) -> Call {

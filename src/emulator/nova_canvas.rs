@@ -7,7 +7,7 @@ use super::{
     schema::{Field, Rule, check, may, must},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The seed of a request that has none: always the same picture, as on Bedrock.
 const DEFAULT_SEED: u64 = 12;
@@ -96,10 +96,10 @@ pub(super) fn order(body: &Value) -> Result<Order, Problem> {
             generation("COLOR_GUIDED_GENERATION", body, &body["colorGuidedGenerationParams"], "referenceImage")
         }
         Some(other) => Err(edit(other, body)),
-        None if body.get("taskType").is_some() => {
-            Err(Problem::malformed("#/taskType: expected type: String, found: something else"))
+        None => {
+            let alone = body.get("taskType").map_or_else(|| json!({}), |task| json!({"taskType": task}));
+            check(&alone, &[must("taskType", Rule::OneOf(&[]))]).and_then(|()| Err(Problem::internal()))
         }
-        None => Err(Problem::malformed("#: required key [taskType] not found")),
     }
 }
 
@@ -185,7 +185,6 @@ fn rgb(text: &str) -> [u8; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[track_caller]
     fn complaint(body: &Value, expect: &str) {
@@ -231,6 +230,7 @@ mod tests {
     #[test]
     fn other_tasks_are_told_apart() {
         complaint(&json!({}), "#: required key [taskType] not found");
+        complaint(&json!({"taskType": 5}), "#/taskType: expected type: String, found: Integer");
         complaint(&json!({"taskType": "PAINT"}), "#/taskType: PAINT is not a valid enum value");
         complaint(&json!({"taskType": "INPAINTING"}), "#: required key [inPaintingParams] not found");
         complaint(&json!({"taskType": "INPAINTING", "inPaintingParams": {}}), "does not paint INPAINTING yet");
