@@ -21,7 +21,7 @@ use tokio::{
 use tower::Service;
 
 /// How long connections may take to end when the server does.
-const GRACE: Duration = Duration::from_secs(2);
+const GRACE: Duration = Duration::from_secs(1);
 /// How long a client is given to read before a reset throws away what is under way.
 const BEFORE_RESET: Duration = Duration::from_millis(20);
 
