@@ -1,10 +1,39 @@
 //! Easel answers OpenAI's image API and paints on Amazon Bedrock.
+//!
+//! # Floors
+//!
+//! A file imports only from lower floors; `tests/it/tidy.rs` holds the code to it.
+//!
+//! | floor | modules |
+//! |---|---|
+//! | F7 | `main` |
+//! | F6 | [`cli`] |
+//! | F5 | [`server`] |
+//! | F4 | [`http`], [`emulator`] (which imports nothing of ours) |
+//! | F3 | [`auth`], [`router`] |
+//! | F2 | [`bedrock`] |
+//! | F1 | [`config`], [`provider`], [`reply`], [`openai`] |
+//! | F0 | [`catalog`], [`clock`], [`image`], [`metrics`], [`wishes`] |
+//!
+//! # One request
+//!
+//! 1. `http::access` gives it an id, a span and a watch.
+//! 2. `http::extract` asks `auth` who calls, and holds the body.
+//! 3. `openai::ImageRequest` parses it into an `image::Task`, well-formed but not yet legal for any one model.
+//! 4. `router::Router::dispatch` takes the alias's deployments and fallbacks in order.
+//! 5. `Dialect::request` makes the body or says what is unsupported; `bedrock::Client::invoke` signs and sends it.
+//! 6. A failure has a kind, and the kind says: once more, the next deployment, or stop.
+//! 7. `reply::Scanner` finds the pictures as they come; `reply::JsonSink` frames them; the status line waited for
+//!    the first byte of each call's first picture.
+//! 8. The watch, dropped at the end, writes the access line and the figures. Errors leave by `http::error`.
+
 pub mod auth;
 pub mod bedrock;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod emulator;
 pub mod http;
 pub mod image;
 pub mod metrics;
@@ -12,4 +41,5 @@ pub mod openai;
 pub mod provider;
 pub mod reply;
 pub mod router;
+pub mod server;
 pub mod wishes;

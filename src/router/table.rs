@@ -80,10 +80,9 @@ impl Table {
     }
 }
 
-/// Whether a deployment's model has been withdrawn. A provisioned or custom model behind an ARN goes on answering.
+/// Whether a deployment's model has been withdrawn. A custom or provisioned model may go on answering.
 pub fn ended(deployment: &Deployment, today: Date) -> bool {
-    let private = deployment.model_id.starts_with("arn:") && !deployment.model_id.contains(&deployment.model.id);
-    !private && deployment.model.life.ended(today)
+    !deployment.is_own_model() && deployment.model.life.ended(today)
 }
 
 /// A random order in which heavier ones tend to come first: each draws u^(1/weight) (Efraimidis and Spirakis).

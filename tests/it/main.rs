@@ -1,5 +1,6 @@
-//! Integration tests, one binary.
-#[cfg(test)]
+//! Integration tests, one binary: files by topic, `support` with what they share.
+#![cfg(test)]
+
 mod check;
-#[cfg(test)]
 mod config;
+mod emulator;
