@@ -96,6 +96,7 @@ impl Server {
     /// Answers until `shutdown` is ready, then lets requests under way end.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         tracing::info!("listening on http://{}", self.address()?);
+        #[expect(clippy::disallowed_methods, reason = "it is stopped when serving ends")]
         let looking = tokio::spawn(look_for_credentials(self.app.clone()));
         // Small replies must not wait for the kernel to fill a packet.
         let listener = self.listener.tap_io(|stream| drop(stream.set_nodelay(true)));

@@ -166,7 +166,9 @@ impl HttpBody for Watched {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let this = &mut *self;
+        // What is logged while the reply streams belongs to the request.
+        let polled = this.watch.span.in_scope(|| Pin::new(&mut this.body).poll_frame(context));
         match &polled {
             Poll::Ready(None) => self.watch.ending = Ending::Whole,
             Poll::Ready(Some(Err(_))) => self.watch.ending = Ending::Broken,

@@ -1,4 +1,4 @@
-//! What each dialect makes of a wish: whole bodies, and what is said of them.
+//! What each dialect makes of a wish: whole bodies, and what is said of them. Must not call anyone.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Replies cut at every place, against a plain reading of the same bytes.
+//! Replies cut at every place, against a plain reading of the same bytes. Must not trust the scanner's own grammar.
 
 use bytes::Bytes;
 use proptest::prelude::*;

@@ -49,6 +49,15 @@ const WAIT: Duration = Duration::from_secs(5);
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 impl Failure {
+    /// The one to report when this came after `earlier`: the last, unless it only says that a model is gone, which
+    /// hides that the living ones are merely busy.
+    pub(super) fn after(self, earlier: Option<Self>) -> Self {
+        match (earlier, &self) {
+            (Some(earlier), Self::Gone(_)) if !matches!(earlier, Self::Unsupported(_)) => earlier,
+            _ => self,
+        }
+    }
+
     /// What a call's error means for its request.
     pub(super) fn from_call(error: &Error, deployment: &Deployment, clock: Clock) -> Self {
         let wait = |after: Option<Duration>| after.unwrap_or(WAIT).min(MAX_WAIT);

@@ -157,7 +157,7 @@ impl Router {
         part: Part,
     ) -> BoxFuture<'a, Vec<Result<Painting, Failure>>> {
         async move {
-            let mut last = Failure::Upstream { paid: false };
+            let mut last = None;
             for (at, deployment) in plan.iter().enumerate() {
                 let per_call = deployment.model.limits.pictures_per_call;
                 if part.count > per_call {
@@ -167,7 +167,7 @@ impl Router {
                 let request = match request(deployment, job, part) {
                     Ok(request) => request,
                     Err(unsupported) => {
-                        last = Failure::Unsupported(unsupported);
+                        last = last.or(Some(Failure::Unsupported(unsupported)));
                         continue;
                     }
                 };
@@ -178,18 +178,21 @@ impl Router {
                         Ok(painting) => return vec![Ok(painting)],
                         Err(error) => error,
                     };
-                    last = Failure::from_call(&error, deployment, self.clock);
+                    let failure = Failure::from_call(&error, deployment, self.clock);
                     self.rest(deployment, &error, plan.len() > 1);
                     match next_step(error.kind) {
-                        Step::Stop => return vec![Err(last)],
+                        Step::Stop => return vec![Err(failure)],
                         Step::Again { at_most, wait } if attempt < tries.min(at_most) => {
                             tokio::time::sleep(wait.unwrap_or_else(|| backoff(job.chance, part, attempt))).await;
                         }
-                        Step::Again { .. } | Step::Next => break,
+                        Step::Again { .. } | Step::Next => {
+                            last = Some(failure.after(last));
+                            break;
+                        }
                     }
                 }
             }
-            vec![Err(last)]
+            vec![Err(last.unwrap_or(Failure::Upstream { paid: false }))]
         }
         .boxed()
     }

@@ -1,9 +1,5 @@
 //! The emulator over a real socket: rules, doors, pictures and every fault's bytes.
 //! It must not use the emulator's own code to judge the emulator.
-#![expect(
-    clippy::unwrap_used,
-    reason = "clippy.toml allows it in tests, but does not see that helpers are part of them"
-)]
 
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use base64::{Engine, prelude::BASE64_STANDARD};

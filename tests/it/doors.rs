@@ -1,0 +1,98 @@
+//! Who may come in: keys, hosts and origins.
+//! Must not paint: a closed door answers before anything is asked of Bedrock.
+
+use easel::catalog::Catalog;
+use easel::config::{Config, Environment};
+use easel::server::{Options, Server, StartError};
+use reqwest::header::{AUTHORIZATION, HOST, ORIGIN};
+use serde_json::Value;
+
+use crate::support::{NOVA, ReadJson, TestProxy, clock, header};
+
+const KEY: &str = "sk-of-our-own-0001";
+
+#[tokio::test]
+async fn the_master_key_opens_and_nothing_else_does() {
+    let proxy = TestProxy::with(NOVA).env("LITELLM_MASTER_KEY", KEY).start().await;
+    for path in ["/v1/models", "/metrics", "/v1/models/nova-canvas"] {
+        let url = format!("{}{path}", proxy.url);
+        assert_eq!(proxy.client.get(&url).bearer_auth(KEY).send().await.unwrap().status(), 200);
+        for wrong in [None, Some("Bearer sk-other"), Some(KEY), Some("Bearer"), Some("Basic eDp5")] {
+            let mut request = proxy.client.get(&url);
+            if let Some(wrong) = wrong {
+                request = request.header(AUTHORIZATION, wrong);
+            }
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), 401);
+            let reply: Value = response.json().await.unwrap();
+            assert_eq!(reply["error"]["code"], "invalid_api_key");
+            assert_eq!(reply["error"]["type"], "invalid_request_error");
+        }
+    }
+    let response = proxy.post("/v1/images/generations", r#"{"prompt":"a cat"}"#).await;
+    assert_eq!(response.status(), 401);
+    for open in ["/health/liveliness", "/health/readiness", "/"] {
+        assert_eq!(proxy.get(open).await.status(), 200, "{open}");
+    }
+    assert!(proxy.calls().is_empty());
+}
+
+#[tokio::test]
+async fn with_a_key_of_ones_own_any_page_may_ask() {
+    let proxy = TestProxy::with(NOVA).env("LITELLM_MASTER_KEY", KEY).start().await;
+    let url = format!("{}/v1/images/generations", proxy.url);
+    let preflight = proxy.client.request(reqwest::Method::OPTIONS, &url).header(ORIGIN, "https://app.example");
+    let preflight = preflight
+        .header("access-control-request-method", "POST")
+        .header("access-control-request-headers", "authorization,content-type");
+    let response = preflight.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(header(response.headers(), "access-control-allow-origin"), "*");
+    assert_eq!(header(response.headers(), "access-control-allow-headers"), "authorization,content-type");
+    assert_eq!(header(response.headers(), "access-control-allow-credentials"), "");
+}
+
+#[tokio::test]
+async fn without_one_no_page_and_no_other_name_may_ask() {
+    for key in ["", "sk-1234", "sk-test-1234567890"] {
+        let proxy = TestProxy::with(NOVA).env("LITELLM_MASTER_KEY", key).start().await;
+        let ask = |host: &'static str, origin: Option<String>| {
+            let mut request = proxy.client.get(format!("{}/v1/models", proxy.url)).bearer_auth(key);
+            if !host.is_empty() {
+                request = request.header(HOST, host);
+            }
+            match origin {
+                Some(origin) => request.header(ORIGIN, origin).send(),
+                None => request.send(),
+            }
+        };
+        assert_eq!(ask("", None).await.unwrap().status(), 200);
+        assert_eq!(ask("", Some(proxy.url.clone())).await.unwrap().status(), 200);
+        for (host, origin) in [("evil.example", None), ("", Some("https://evil.example")), ("", Some("null"))] {
+            let response = ask(host, origin.map(str::to_owned)).await.unwrap();
+            assert_eq!(response.status(), 403, "{host} {origin:?}");
+            assert_eq!(header(response.headers(), "access-control-allow-origin"), "");
+        }
+    }
+}
+
+async fn start(host: &str, variables: &[(&str, &str)]) -> Result<Server, StartError> {
+    let env = Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    let config = Config::parse(NOVA, &env, &Catalog::builtin()).unwrap();
+    let address = format!("{host}:0").parse().unwrap();
+    Server::bind(Options { config, address, clock: clock(), chance: fastrand::Rng::new(), certificates: Vec::new() })
+        .await
+}
+
+#[tokio::test]
+async fn a_weak_key_does_not_leave_loopback() {
+    for key in ["", "sk-1234", "sk-test-1234567890"] {
+        let refused = start("0.0.0.0", &[("LITELLM_MASTER_KEY", key)]).await.unwrap_err();
+        assert!(matches!(refused, StartError::WeakKey { .. }));
+        assert!(refused.to_string().contains("Set LITELLM_MASTER_KEY"), "{refused}");
+        assert!(start("127.0.0.1", &[("LITELLM_MASTER_KEY", key)]).await.is_ok());
+    }
+    let permitted = [("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY", "true")];
+    assert!(start("127.0.0.2", &permitted).await.is_ok());
+    assert!(start("127.0.0.1", &[("LITELLM_MASTER_KEY", KEY)]).await.is_ok());
+}
