@@ -47,14 +47,12 @@ impl Door {
         !self.is_weak() || self.permit_weak || address.is_loopback()
     }
 
-    /// Judges the `Authorization` header. In constant time where a key is compared.
-    pub fn admit(&self, authorization: Option<&str>) -> Result<(), Rejection> {
+    /// Judges the key that a caller shows. In constant time.
+    pub fn admit(&self, shown: Option<&str>) -> Result<(), Rejection> {
         let Some(key) = &self.key else { return Ok(()) };
-        let Some((scheme, shown)) = authorization.and_then(|header| header.trim().split_once(' ')) else {
-            return Err(Rejection::NoKey);
-        };
-        let same: bool = shown.trim().as_bytes().ct_eq(key.expose_secret().as_bytes()).into();
-        if scheme.eq_ignore_ascii_case("bearer") && same { Ok(()) } else { Err(Rejection::WrongKey) }
+        let shown = shown.filter(|shown| !shown.is_empty()).ok_or(Rejection::NoKey)?;
+        let same: bool = shown.as_bytes().ct_eq(key.expose_secret().as_bytes()).into();
+        if same { Ok(()) } else { Err(Rejection::WrongKey) }
     }
 
     /// With a weak key no web page may spend: judges the `Host` and `Origin` headers.
@@ -69,6 +67,17 @@ impl Door {
         let own =
             |origin: &str| origin.split_once("://").is_some_and(|(_, authority)| authority.eq_ignore_ascii_case(host));
         if origin.is_none_or(own) { Ok(()) } else { Err(Rejection::ForeignOrigin) }
+    }
+}
+
+/// The key in a header's value. `Authorization` needs its scheme; other headers may have it.
+pub fn key_in<'a>(header: &str, value: &'a str) -> &'a str {
+    let value = value.trim();
+    let bearer = value.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("bearer "));
+    match (bearer, header.eq_ignore_ascii_case("authorization")) {
+        (Some(_), _) => value[7..].trim(),
+        (None, true) => "",
+        (None, false) => value,
     }
 }
 
@@ -92,17 +101,28 @@ mod tests {
     #[test]
     fn keys_are_judged() {
         let door = door(Some("sk-own-key-1"));
-        assert_eq!(door.admit(Some("Bearer sk-own-key-1")), Ok(()));
-        assert_eq!(door.admit(Some("bearer  sk-own-key-1 ")), Ok(()));
-        for wrong in ["Bearer sk-own-key-2", "Bearer sk-own-key-1x", "Bearer ", "Basic sk-own-key-1"] {
-            assert_eq!(
-                door.admit(Some(wrong)),
-                Err(if wrong == "Bearer " { Rejection::NoKey } else { Rejection::WrongKey }),
-                "{wrong}"
-            );
+        assert_eq!(door.admit(Some("sk-own-key-1")), Ok(()));
+        for wrong in ["sk-own-key-2", "sk-own-key-1x", "SK-OWN-KEY-1"] {
+            assert_eq!(door.admit(Some(wrong)), Err(Rejection::WrongKey), "{wrong}");
         }
-        assert_eq!(door.admit(None), Err(Rejection::NoKey));
+        assert_eq!((door.admit(None), door.admit(Some(""))), (Err(Rejection::NoKey), Err(Rejection::NoKey)));
         assert_eq!(self::door(None).admit(None), Ok(()));
+    }
+
+    #[test]
+    fn keys_stand_in_headers_with_and_without_a_scheme() {
+        for (header, value, key) in [
+            ("authorization", "Bearer sk-1", "sk-1"),
+            ("Authorization", " bearer  sk-1 ", "sk-1"),
+            ("authorization", "sk-1", ""),
+            ("authorization", "Basic eDp5", ""),
+            ("authorization", "Bearer", ""),
+            ("x-litellm-api-key", "Bearer sk-1", "sk-1"),
+            ("api-key", "sk-1", "sk-1"),
+            ("api-key", "né", "né"),
+        ] {
+            assert_eq!(key_in(header, value), key, "{header}: {value}");
+        }
     }
 
     #[test]

@@ -15,8 +15,12 @@ use crate::image::{Format, Quality, Size};
 pub enum Dialect {
     /// `taskType` and its parameter objects, up to five pictures a call.
     NovaCanvas,
+    /// Nova Canvas's predecessor: the same envelope with fewer members.
+    Titan,
     /// A flat body with `prompt` and `aspect_ratio`, one picture a call.
     Stability,
+    /// Stability's services that change a picture: a flat body with `image`. They paint nothing from text alone.
+    StabilityServices,
 }
 
 /// One model of the catalogue.
@@ -27,8 +31,14 @@ pub struct Model {
     pub id: String,
     /// How it is spoken to.
     pub dialect: Dialect,
-    /// Regions that offer it on demand.
+    /// Regions that offer it, on demand or through a profile.
     pub regions: Vec<String>,
+    /// Inference profiles' prefixes, such as `us`. Where `profile_only`, the bare id cannot be called.
+    #[serde(default)]
+    pub profiles: Vec<String>,
+    /// Whether it is only called through a profile.
+    #[serde(default)]
+    pub profile_only: bool,
     /// When it is retired, if that is known.
     #[serde(default)]
     pub life: Life,
@@ -48,12 +58,15 @@ pub struct Life {
     /// From this day on requests fail.
     #[serde(default, with = "date")]
     pub end: Option<Date>,
+    /// Requests fail already, since a day that is not known.
+    #[serde(default)]
+    pub retired: bool,
 }
 
 impl Life {
     /// Whether the model has been withdrawn by `today` (UTC).
     pub fn ended(&self, today: Date) -> bool {
-        self.end.is_some_and(|end| end <= today)
+        self.retired || self.end.is_some_and(|end| end <= today)
     }
 }
 
@@ -77,6 +90,9 @@ pub struct Limits {
     /// Whether the body may carry `image` and `strength` (Stability Ultra, SD3.5).
     #[serde(default)]
     pub image_to_image: bool,
+    /// Whether a picture may guide the painting, and colours too (Nova Canvas, Titan v2).
+    #[serde(default)]
+    pub conditioning: bool,
     /// Whether painting over a picture must be said by `mode` (SD3.5).
     #[serde(default)]
     pub mode_member: bool,
@@ -99,8 +115,12 @@ pub enum SizeRule {
         /// Longest side divided by shortest, at most.
         max_ratio: u32,
     },
+    /// By width and height, of which only these are taken.
+    Sizes(Vec<Size>),
     /// By one of these names of aspect ratios, `width:height`.
     AspectRatios(Vec<String>),
+    /// Not at all: the size is that of the picture that is changed.
+    AsGiven,
 }
 
 /// The price of one picture up to a size, at a quality.
@@ -150,6 +170,11 @@ impl Catalog {
         self.models.iter()
     }
 
+    /// A model that paints from text and goes on answering on `day`: what to put where another has ended.
+    pub fn living(&self, day: Date) -> Option<&Arc<Model>> {
+        self.models.iter().find(|model| model.dialect != Dialect::StabilityServices && !model.life.ended(day))
+    }
+
     /// The model behind a model id, an inference profile id (`us.`, `eu.`, `apac.`, `global.` before a model id)
     /// or an ARN that ends in one of them. An opaque ARN is nobody's.
     pub fn find(&self, id: &str) -> Option<&Arc<Model>> {
@@ -185,6 +210,7 @@ mod tests {
         ] {
             assert!(catalog.find(id).is_some(), "{id}");
         }
+        assert_eq!(catalog.models().count(), 22);
         assert!(catalog.find("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abcdef").is_none());
     }
 

@@ -7,8 +7,9 @@ use std::str::FromStr;
 
 use crate::wishes::Wishes;
 
-/// Width and height of a picture, in pixels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// Width and height of a picture, in pixels; written `1024x1024`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(try_from = "String")]
 pub struct Size {
     /// Pixels from left to right.
     pub width: u32,
@@ -36,6 +37,14 @@ impl Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+impl TryFrom<String> for Size {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|()| format!("'{text}' is no size"))
     }
 }
 

@@ -8,10 +8,10 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use easel::catalog::Catalog;
-use easel::cli::{check, health};
+use easel::cli::{check, health, litellm_flags};
 use easel::config::{Config, Environment};
 use easel::emulator::{self, Emulator, Fault};
-use easel::server::{Options, Server, StartError, system_clock};
+use easel::server::{Options, Server, StartError, Tls, system_clock};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -54,14 +54,20 @@ struct Serve {
     #[command(flatten)]
     address: Address,
     /// Accepted from LiteLLM's command line; one process uses every core
-    #[arg(long, value_name = "N")]
+    #[arg(long = "num_workers", alias = "num-workers", value_name = "N")]
     num_workers: Option<u32>,
     /// Say more
     #[arg(long)]
     debug: bool,
     /// Say everything
-    #[arg(long)]
+    #[arg(long = "detailed_debug", alias = "detailed-debug")]
     detailed_debug: bool,
+    /// A PEM file with the certificate, and those above it, to answer HTTPS with
+    #[arg(long = "ssl_certfile_path", alias = "ssl-certfile-path", value_name = "FILE", requires = "ssl_keyfile_path")]
+    ssl_certfile_path: Option<PathBuf>,
+    /// A PEM file with the certificate's key
+    #[arg(long = "ssl_keyfile_path", alias = "ssl-keyfile-path", value_name = "FILE", requires = "ssl_certfile_path")]
+    ssl_keyfile_path: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -115,7 +121,8 @@ fn fault_help() -> String {
 }
 
 fn main() -> ExitCode {
-    let line = CommandLine::parse();
+    let (arguments, unused) = litellm_flags::sift(std::env::args_os());
+    let line = CommandLine::parse_from(arguments);
     let env = match environment() {
         Ok(env) => env,
         Err(message) => return fail(UNUSABLE, &message),
@@ -127,8 +134,8 @@ fn main() -> ExitCode {
             log_to_stderr(LevelFilter::INFO);
             with_runtime(run_emulator(args))
         }
-        Some(Command::Serve(args)) => run_server(args, env),
-        None => run_server(line.serve, env),
+        Some(Command::Serve(args)) => run_server(args, &unused, env),
+        None => run_server(line.serve, &unused, env),
     }
 }
 
@@ -197,10 +204,13 @@ async fn run_emulator(args: Emulate) -> ExitCode {
     }
 }
 
-fn run_server(args: Serve, env: Environment) -> ExitCode {
+fn run_server(args: Serve, unused: &[String], env: Environment) -> ExitCode {
     log_to_stderr(log_level(&args, &env));
     if let Some(workers) = args.num_workers {
         tracing::info!("--num_workers {workers} has no meaning here: one process uses every core");
+    }
+    for flag in unused {
+        tracing::info!("{flag} has no meaning here, and is passed over");
     }
     let path = match config_path(args.config, &env) {
         Ok(path) => path,
@@ -222,7 +232,14 @@ fn run_server(args: Serve, env: Environment) -> ExitCode {
         Ok(certificates) => certificates,
         Err(message) => return fail(UNUSABLE, &message),
     };
-    let options = Options { config, address, clock: system_clock(), chance: fastrand::Rng::new(), certificates };
+    let root_path = root_path(&env);
+    let tls =
+        match args.ssl_certfile_path.zip(args.ssl_keyfile_path).map(|(cert, key)| Tls::load(&cert, &key)).transpose() {
+            Ok(tls) => tls,
+            Err(message) => return fail(UNUSABLE, &message),
+        };
+    let (clock, chance) = (system_clock(), fastrand::Rng::new());
+    let options = Options { config, address, clock, chance, root_path, tls, certificates };
     with_runtime(async {
         match Server::bind(options).await {
             Ok(server) => match server.run(stopped()).await {
@@ -251,6 +268,12 @@ fn export(config: &Config) {
             tracing::warn!("environment_variables.{name} cannot be set for the AWS chain");
         }
     }
+}
+
+/// LiteLLM's SERVER_ROOT_PATH, as `/easel`: a slash in front, none behind.
+fn root_path(env: &Environment) -> Option<String> {
+    let path = env.get("SERVER_ROOT_PATH")?.trim_matches('/');
+    (!path.is_empty()).then(|| format!("/{path}"))
 }
 
 fn default_host(config: &Config) -> IpAddr {

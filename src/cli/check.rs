@@ -95,7 +95,7 @@ impl Findings {
 }
 
 fn deployment_json(deployment: &Deployment, today: Date) -> Value {
-    let Life { legacy, end } = deployment.model.life;
+    let Life { legacy, end, retired: _ } = deployment.model.life;
     json!({
         "alias": deployment.alias,
         "id": deployment.id,
@@ -164,6 +164,7 @@ fn row(deployment: &Deployment, today: Date) -> [String; 4] {
 
 fn life(life: Life, today: Date) -> String {
     match (life.end, life.legacy) {
+        (None, _) if life.retired => "retired".into(),
         (Some(end), _) if end <= today => format!("ended on {end}"),
         (Some(end), _) => format!("ends on {end}, in {}", counted_days((end - today).whole_days())),
         (None, Some(legacy)) if legacy <= today => format!("legacy since {legacy}"),

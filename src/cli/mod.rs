@@ -4,3 +4,4 @@
 
 pub mod check;
 pub mod health;
+pub mod litellm_flags;

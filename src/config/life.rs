@@ -19,21 +19,27 @@ fn notice(config: &Config, deployment: &Deployment, today: Date, catalog: &Catal
     if deployment.is_own_model() {
         return None;
     }
-    let end = deployment.model.life.end.filter(|end| *end <= today.saturating_add(AHEAD))?;
-    let verb = if end <= today { "ended" } else { "ends" };
+    let life = deployment.model.life;
+    let ended = life.ended(today);
+    let when = match life.end.filter(|end| *end <= today.saturating_add(AHEAD)) {
+        Some(end) if ended => format!("ended on {end}"),
+        Some(end) => format!("ends on {end}"),
+        None if ended => "has been retired".to_owned(),
+        None => return None,
+    };
     let falls = config.fallbacks.get(&deployment.alias).is_some_and(|aliases| !aliases.is_empty());
-    let meanwhile = match (end <= today, falls) {
+    let meanwhile = match (ended, falls) {
         (true, true) => ", so requests go to its fallbacks",
         (true, false) => ", so AWS refuses its requests unless your account has an arrangement",
         (false, true) => "; from then on requests go to its fallbacks",
         (false, false) => "; from then on AWS refuses its requests",
     };
-    let alive = catalog.models().find(|model| model.life.end.is_none_or(|end| end > today.saturating_add(AHEAD)));
+    let alive = catalog.living(today.saturating_add(AHEAD));
     let instead = alive.map(|model| {
         let region = model.regions.first().map(|r| format!(" and 'aws_region_name: {r}'")).unwrap_or_default();
         format!(". Write 'model: bedrock/{}'{region}", model.id)
     });
     let path = format!("{}.litellm_params.model", deployment.path);
-    let message = format!("{} {verb} on {end}{meanwhile}{}", deployment.model.id, instead.unwrap_or_default());
+    let message = format!("{} {when}{meanwhile}{}", deployment.model.id, instead.unwrap_or_default());
     Some(Notice { path, message })
 }

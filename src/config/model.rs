@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::region::{looks_like_region, of_arn};
 use super::report::{closest, quote};
 use super::section::Text;
-use crate::catalog::{Catalog, Model};
+use crate::catalog::{Catalog, Dialect, Model};
 
 /// The model that is meant, and what stands in the URL for it.
 #[derive(Clone, Debug)]
@@ -44,23 +44,10 @@ pub(super) struct Named<'a> {
 /// Ways of calling that may stand before an id; pictures only ever go through InvokeModel.
 const ROUTES: [&str; 3] = ["invoke", "converse", "converse_like"];
 
-/// Picture models that are gone: how their ids begin, and what is alive instead.
-const RETIRED: [(&str, &str); 6] = [
-    ("amazon.titan-image-generator", "stability.stable-image-core-v1:1"),
+/// Picture models that are gone and whose bodies nothing else speaks: how their ids begin, and what is alive instead.
+const RETIRED: [(&str, &str); 2] = [
     ("stability.stable-diffusion-xl", "stability.sd3-5-large-v1:0"),
-    ("stability.sd3-large", "stability.sd3-5-large-v1:0"),
     ("stability.sd3-ultra", "stability.stable-image-ultra-v1:1"),
-    ("stability.stable-image-core-v1:0", "stability.stable-image-core-v1:1"),
-    ("stability.stable-image-ultra-v1:0", "stability.stable-image-ultra-v1:1"),
-];
-
-/// Stability's models that change a picture; they are alive, and not yet in the catalogue.
-#[rustfmt::skip]
-const EDITORS: [&str; 13] = [
-    "stable-image-inpaint", "stable-outpaint", "stable-image-erase-object", "stable-image-search-replace",
-    "stable-image-search-recolor", "stable-image-remove-background", "stable-image-control-sketch",
-    "stable-image-control-structure", "stable-image-style-guide", "stable-style-transfer", "stable-fast-upscale",
-    "stable-conservative-upscale", "stable-creative-upscale",
 ];
 
 /// The model that an entry means.
@@ -85,6 +72,10 @@ pub(super) fn target(named: &Named<'_>, catalog: &Catalog) -> Result<Target, Ref
         .or_else(|| look_up(catalog, model_id))
         .cloned()
         .ok_or_else(|| unknown(id, text, catalog))?;
+    if model.dialect == Dialect::StabilityServices {
+        let message = format!("{} changes pictures, which Easel does not do yet; entry skipped", quote(&model.id));
+        return Err(Refusal::NotServed(message));
+    }
     let region = region.or(of_arn(model_id)).or(of_arn(id)).map(str::to_owned);
     Ok(Target { model, model_id: model_id.to_owned(), region })
 }
@@ -110,11 +101,11 @@ fn bare<'t>(text: &'t Text, catalog: &Catalog) -> Result<(&'t str, Option<&'t st
         return Ok((id, None));
     }
     let hint = match ["image", "dall-e", "imagen", "flux"].iter().any(|word| id.contains(word)) {
-        true => format!(". To serve this name from Bedrock, write 'model: bedrock/{}'", RETIRED[0].1),
-        false => String::new(),
+        true => ". To serve this name from Bedrock, write 'model: bedrock/stability.stable-image-core-v1:1'",
+        false => "",
     };
     let message = format!("{} is not on Bedrock; Easel serves pictures from there, so it skips this entry", text.shown);
-    Err(Refusal::NotServed(message + &hint))
+    Err(Refusal::NotServed(message + hint))
 }
 
 /// The catalogue's model behind an id, a profile, or an ARN that holds either in one of its parts.
@@ -144,11 +135,9 @@ fn unknown(id: &str, text: &Text, catalog: &Catalog) -> Refusal {
         ));
     }
     let base = without_profile(id);
-    if let Some(name) = base.strip_prefix("stability.").filter(|n| EDITORS.iter().any(|e| n.starts_with(e))) {
-        return Refusal::NotServed(format!("'{name}' changes pictures, which Easel does not do yet; entry skipped"));
-    }
     if let Some((_, instead)) = RETIRED.iter().find(|(beginning, _)| base.starts_with(beginning)) {
-        return mistake(format!("{} has been retired. Write 'bedrock/{instead}'", quote(id)));
+        let message = format!("{} has been retired; entry skipped. Write 'bedrock/{instead}'", quote(id));
+        return Refusal::NotServed(message);
     }
     if !is_picture_model(id, catalog) {
         return Refusal::NotServed(format!(
@@ -240,10 +229,7 @@ mod tests {
                 "bedrock/amazon.nova-canvas-v2:0",
                 "'amazon.nova-canvas-v2:0' is no picture model of Bedrock. The nearest is 'bedrock/amazon.nova-canvas-v1:0'",
             ),
-            (
-                "bedrock/stability.sd3-large-v1:0",
-                "'stability.sd3-large-v1:0' has been retired. Write 'bedrock/stability.sd3-5-large-v1:0'",
-            ),
+            ("bedrock/stability.sd3-large-v1:0", "stability.sd3-large-v1:0 as stability.sd3-large-v1:0 in ?"),
             (
                 "openai/gpt-4o",
                 "warning: 'openai/gpt-4o' is not on Bedrock; Easel serves pictures from there, so it skips this entry",
@@ -256,7 +242,7 @@ mod tests {
             ("bedrock/*", "warning: the wildcard 'bedrock/*' is not served yet. Write one entry for each model"),
             (
                 "bedrock/us.stability.stable-outpaint-v1:0",
-                "warning: 'stable-outpaint-v1:0' changes pictures, which Easel does not do yet; entry skipped",
+                "warning: 'stability.stable-outpaint-v1:0' changes pictures, which Easel does not do yet; entry skipped",
             ),
         ] {
             check(model, None, None, expect);

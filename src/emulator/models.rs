@@ -28,9 +28,20 @@ impl Model {
     pub(super) fn resolve(id: &str) -> Result<Self, Problem> {
         let name = if id.starts_with("arn:") { id.rsplit_once('/').map_or("", |(_, name)| name) } else { id };
         let name = name.strip_prefix("us.").unwrap_or(name);
-        Self::ALL.into_iter().find(|model| model.id() == name).ok_or_else(Problem::invalid_model)
+        let unknown = || if ENDED.contains(&name) { Problem::end_of_life() } else { Problem::invalid_model() };
+        Self::ALL.into_iter().find(|model| model.id() == name).ok_or_else(unknown)
     }
 }
+
+/// Picture models that Bedrock has withdrawn: it still knows their ids. Nova Canvas is one of them, but paints here.
+const ENDED: [&str; 6] = [
+    "amazon.titan-image-generator-v1",
+    "amazon.titan-image-generator-v2:0",
+    "stability.sd3-large-v1:0",
+    "stability.stable-diffusion-xl-v1",
+    "stability.stable-image-core-v1:0",
+    "stability.stable-image-ultra-v1:0",
+];
 
 /// The model id, still encoded, of `/model/{id}/invoke`. An id with a bare slash is another operation's path.
 pub(super) fn in_path(path: &str) -> Option<&str> {

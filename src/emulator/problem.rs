@@ -42,6 +42,11 @@ impl Problem {
         Self::validation("The provided model identifier is invalid.")
     }
 
+    pub(super) fn end_of_life() -> Self {
+        let message = "This model version has reached the end of its life. Please refer to the AWS documentation for more details.";
+        Self::new(404, "ResourceNotFoundException", message)
+    }
+
     pub(super) fn internal() -> Self {
         Self::new(
             500,

@@ -20,11 +20,7 @@ fn service(fault: Fault) -> Option<Problem> {
         }
         Fault::Validation => Problem::malformed("#: extraneous key [emulated] is not permitted"),
         Fault::NotFound => Problem::new(404, "ResourceNotFoundException", "The specified resource ARN was not found."),
-        Fault::EndOfLife => Problem::new(
-            404,
-            "ResourceNotFoundException",
-            "This model version has reached the end of its life. Please refer to the AWS documentation for more details.",
-        ),
+        Fault::EndOfLife => Problem::end_of_life(),
         Fault::Legacy => Problem::new(
             404,
             "ResourceNotFoundException",

@@ -6,12 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
-use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::error::ApiError;
-use crate::auth::Door;
+use crate::auth::{Door, key_in};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::router::Router;
@@ -34,6 +33,10 @@ pub struct App {
     pub chance: Mutex<fastrand::Rng>,
     /// Unknown members are refused.
     pub strict_params: bool,
+    /// A header of the operator's choice for the key (`litellm_key_header_name`).
+    pub key_header: Option<String>,
+    /// A prefix under which everything answers too (`SERVER_ROOT_PATH`), such as `/easel`.
+    pub root_path: Option<String>,
     /// When serving began, Unix seconds.
     pub started: i64,
 }
@@ -45,6 +48,10 @@ impl App {
     }
 }
 
+/// Where callers show their key, as in LiteLLM; the first that is there counts.
+const KEY_HEADERS: [&str; 6] =
+    ["x-litellm-api-key", "authorization", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key"];
+
 /// Somebody who has shown the key, where there is one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller;
@@ -53,8 +60,12 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        app.door.admit(authorization)?;
+        let own = app.key_header.as_deref();
+        let shown = own.into_iter().chain(KEY_HEADERS).find_map(|name| {
+            let value = parts.headers.get(name)?.to_str().ok()?;
+            Some(key_in(name, value))
+        });
+        app.door.admit(shown)?;
         Ok(Self)
     }
 }

@@ -37,7 +37,7 @@ pub(super) async fn deployment_generations(
     _: Caller,
     JsonBody(body): JsonBody,
 ) -> Result<Response, ApiError> {
-    let Some(model) = rest.strip_suffix("/images/generations") else {
+    let Some(model) = rest.trim_end_matches('/').strip_suffix("/images/generations") else {
         return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}")));
     };
     let request = ImageRequest::from_json(&body)?;

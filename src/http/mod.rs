@@ -6,6 +6,8 @@ mod access;
 mod error;
 mod extract;
 mod images;
+mod info;
+mod openapi;
 mod plan_headers;
 mod status;
 
@@ -25,24 +27,37 @@ use tower_http::cors::{AllowHeaders, Any as AnyValue, CorsLayer};
 pub use error::ApiError;
 pub use extract::App;
 
-/// Every route.
+/// Every route. Each answers with a slash at its end too.
 pub fn app(app: &Arc<App>) -> Router {
-    let routes = Router::new()
-        .route("/", get(status::front_page))
-        .route("/v1/images/generations", post(images::generations))
-        .route("/images/generations", post(images::generations))
-        .route("/openai/deployments/{*rest}", post(images::deployment_generations))
-        .route("/v1/models", get(status::models))
-        .route("/models", get(status::models))
-        .route("/v1/models/{*id}", get(status::model))
-        .route("/models/{*id}", get(status::model))
-        .route("/health/liveliness", get(status::liveliness))
-        .route("/health/liveness", get(status::liveliness))
-        .route("/health/readiness", get(status::readiness))
-        .route("/metrics", get(status::metrics))
-        .fallback(no_route)
-        .method_not_allowed_fallback(wrong_method);
-    layered(routes, app).with_state(app.clone())
+    let routes = [
+        ("/", get(status::front_page)),
+        ("/v1/images/generations", post(images::generations)),
+        ("/images/generations", post(images::generations)),
+        ("/openai/deployments/{*rest}", post(images::deployment_generations)),
+        ("/v1/models", get(status::models)),
+        ("/models", get(status::models)),
+        ("/v1/models/{*id}", get(status::model)),
+        ("/models/{*id}", get(status::model)),
+        ("/model/info", get(info::models)),
+        ("/v1/model/info", get(info::models)),
+        ("/model_group/info", get(info::groups)),
+        ("/openapi.json", get(openapi::document)),
+        ("/docs", get(openapi::page)),
+        ("/health", get(info::health)),
+        ("/health/liveliness", get(status::liveliness)),
+        ("/health/liveness", get(status::liveliness)),
+        ("/health/readiness", get(status::readiness)),
+        ("/metrics", get(status::metrics)),
+    ];
+    let router = routes.into_iter().fold(Router::new(), |router, (path, method)| match path.ends_with(['/', '}']) {
+        true => router.route(path, method),
+        false => router.route(path, method.clone()).route(&format!("{path}/"), method),
+    });
+    let router = match &app.root_path {
+        Some(root) => Router::new().nest(root, router.clone()).merge(router),
+        None => router,
+    };
+    layered(router.fallback(no_route).method_not_allowed_fallback(wrong_method), app).with_state(app.clone())
 }
 
 /// Every layer, the innermost first.

@@ -27,8 +27,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>, _: Caller) -> Response 
 }
 
 pub(super) async fn models(State(app): State<Arc<App>>, _: Caller) -> Result<Response, ApiError> {
-    let models = app.router.table().aliases().iter().map(|alias| ModelObject::new(alias.clone(), app.started));
-    encode(&ModelList::new(models.collect()))
+    encode(&ModelList::new(app.router.table().aliases().iter().map(|alias| object(&app, alias)).collect()))
 }
 
 pub(super) async fn model(
@@ -36,10 +35,20 @@ pub(super) async fn model(
     Path(id): Path<String>,
     _: Caller,
 ) -> Result<Response, ApiError> {
-    if app.router.table().group(&id).is_none() {
-        return Err(ApiError::no_model(&id));
+    // A route's catch-all takes a slash at the end along.
+    let id = id.trim_end_matches('/');
+    if app.router.table().group(id).is_none() {
+        return Err(ApiError::no_model(id));
     }
-    encode(&ModelObject::new(id, app.started))
+    encode(&object(&app, id))
+}
+
+/// An alias as a model; with the last day of its longest living deployment, if all of them end.
+fn object(app: &App, alias: &str) -> ModelObject {
+    let deployments = app.router.table().group(alias).unwrap_or_default();
+    let ends: Option<Vec<_>> = deployments.iter().map(|deployment| deployment.model.life.end).collect();
+    let last = ends.and_then(|ends| ends.into_iter().max()).map(|date| date.to_string());
+    ModelObject::new(alias.to_owned(), app.started, last)
 }
 
 pub(super) async fn front_page(State(app): State<Arc<App>>) -> Html<String> {
@@ -56,7 +65,7 @@ pub(super) async fn front_page(State(app): State<Arc<App>>) -> Html<String> {
     ))
 }
 
-fn encode(value: &impl serde::Serialize) -> Result<Response, ApiError> {
+pub(super) fn encode(value: &impl serde::Serialize) -> Result<Response, ApiError> {
     serde_json::to_string(value).map(json).map_err(|_| ApiError::internal())
 }
 

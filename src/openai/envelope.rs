@@ -47,12 +47,13 @@ pub struct ModelObject {
     object: &'static str,
     created: i64,
     owned_by: &'static str,
+    shutdown_date: Option<String>,
 }
 
 impl ModelObject {
-    /// The alias `id`, served since `created` (Unix seconds).
-    pub fn new(id: String, created: i64) -> Self {
-        Self { id, object: "model", created, owned_by: "easel" }
+    /// The alias `id`, served since `created` (Unix seconds), by models that end on `shutdown_date`.
+    pub fn new(id: String, created: i64, shutdown_date: Option<String>) -> Self {
+        Self { id, object: "model", created, owned_by: "easel", shutdown_date }
     }
 }
 

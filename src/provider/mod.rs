@@ -2,12 +2,14 @@
 //!
 //! Pure: no async, no clock, no logging, no chance of its own. Must not know aliases, callers or credentials.
 
+mod amazon;
 mod nova_canvas;
 mod sheet;
 mod size;
 mod stability;
 
 use bytes::Bytes;
+use serde_json::Map;
 
 use crate::catalog::{Dialect, Limits};
 use crate::image::{Part, Quality, Size, Task, Unsupported};
@@ -56,20 +58,26 @@ impl Dialect {
         let sheet = Sheet::new(order);
         match self {
             Self::NovaCanvas => nova_canvas::request(sheet),
+            Self::Titan => amazon::request(sheet, self, Map::new()),
             Self::Stability => stability::request(sheet),
+            Self::StabilityServices => {
+                let message = "this model changes pictures and paints none from text. Ask another model";
+                Err(Unsupported::new("model", message))
+            }
         }
     }
 
     /// Native members of this family that the others have no counterpart for.
     fn own_members(self) -> &'static [&'static str] {
         match self {
-            Self::NovaCanvas => nova_canvas::MEMBERS,
+            Self::NovaCanvas | Self::Titan => amazon::MEMBERS,
             Self::Stability => stability::MEMBERS,
+            Self::StabilityServices => &[],
         }
     }
 
     /// Every family.
-    const ALL: [Self; 2] = [Self::NovaCanvas, Self::Stability];
+    const ALL: [Self; 4] = [Self::NovaCanvas, Self::Titan, Self::Stability, Self::StabilityServices];
 }
 
 #[cfg(test)]

@@ -90,6 +90,18 @@ pub(super) fn nearest_ratio(names: &[String], ratio: f64) -> &str {
     names.iter().map(String::as_str).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or("1:1")
 }
 
+/// The size itself if it is listed, else the listed one that is nearest in shape, then in area.
+pub(super) fn nearest_of(sizes: &[Size], size: Size) -> Result<Size, Unsupported> {
+    let steps = |listed: &Size| {
+        let shape = (listed.ratio() / size.ratio()).ln().abs();
+        let area = (f64::from(listed.width) / f64::from(size.width)).ln().abs();
+        // A shape that is off by a tenth is worse than any area.
+        (shape * 20.0).round() * 100.0 + area
+    };
+    let nearest = sizes.iter().copied().min_by(|a, b| steps(a).total_cmp(&steps(b))).unwrap_or(size);
+    if is_nonsense(size) { Err(nonsense(size, nearest)) } else { Ok(nearest) }
+}
+
 /// The name of the ratio nearest to a size, unless the size is nonsense.
 pub(super) fn ratio_of_size(names: &[String], size: Size) -> Result<&str, Unsupported> {
     let nearest = nearest_ratio(names, size.ratio());

@@ -256,3 +256,36 @@ fn long_prompts_and_strict_members_are_refused() {
     assert!(make(CORE, json!({"prompt": long}), json!({}), ONE).is_ok());
     check_refused(NOVA, json!({"foo": 1, "strict": 1}), "foo", "unknown parameter: 'foo'");
 }
+
+#[test]
+fn titan_speaks_novas_envelope_with_less_in_it() {
+    let titan = "amazon.titan-image-generator-v2:0";
+    check(
+        titan,
+        json!({"size": "1792x1024", "quality": "hd", "seed": 4, "negative_prompt": "dogs", "style": "PHOTOREALISM",
+               "conditionImage": "AAAA"}),
+        json!({"textToImageParams": {"text": "a cat", "negativeText": "dogs", "conditionImage": "AAAA"},
+               "taskType": "TEXT_IMAGE",
+               "imageGenerationConfig": {"numberOfImages": 1, "width": 1408, "height": 768, "quality": "premium", "seed": 4}}),
+        &["size=1792x1024->1408x768", "quality=hd->premium"],
+        &["style"],
+    );
+    for (size, nearest) in
+        [("1024x1024", "1024x1024"), ("256x256", "512x512"), ("1024x1536", "768x1152"), ("2000x2000", "1024x1024")]
+    {
+        let made = make(titan, json!({"size": size}), json!({}), ONE).unwrap();
+        let config = &made.body["imageGenerationConfig"];
+        assert_eq!(format!("{}x{}", config["width"], config["height"]), nearest, "{size}");
+    }
+    let colors = json!({"taskType": "COLOR_GUIDED_GENERATION", "colors": ["#FF9900"]});
+    assert!(make(titan, colors.clone(), json!({}), ONE).is_ok());
+    let message = "'taskType' is 'COLOR_GUIDED_GENERATION'. This model takes TEXT_IMAGE here";
+    check_refused("amazon.titan-image-generator-v1", colors, "taskType", message);
+    let long = "x".repeat(513);
+    check_refused(
+        titan,
+        json!({"prompt": long}),
+        "prompt",
+        "'prompt' has 513 characters. This model takes at most 512",
+    );
+}

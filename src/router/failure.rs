@@ -71,6 +71,8 @@ impl Failure {
             Kind::Broken | Kind::NoPicture => Self::Upstream { paid: true },
             Kind::TimedOut => Self::TimedOut,
             Kind::Denied(denial) => Self::Denied(remedy(denial, deployment, clock.now())),
+            // After its end Bedrock may no longer know the id at all.
+            Kind::NotFound if super::ended(deployment, clock.today()) => Self::Gone(retired(deployment)),
             Kind::NotFound => Self::Gone(format!(
                 "Bedrock has no model {} in {}. Check model and aws_region_name of '{}'",
                 deployment.model.id, deployment.region, deployment.alias

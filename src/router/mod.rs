@@ -97,6 +97,15 @@ impl Router {
         &self.table
     }
 
+    /// Why a deployment would be asked last, if it would: its model has ended, or it rests.
+    pub fn ailment(&self, deployment: &Deployment) -> Option<&'static str> {
+        if ended(deployment, self.clock.today()) {
+            return Some("the model has been retired");
+        }
+        let resting = self.cooldowns.resting(&deployment.id, self.clock.now());
+        resting.then_some("it failed a moment ago and rests")
+    }
+
     /// The client behind it.
     pub fn client(&self) -> &Client {
         &self.client

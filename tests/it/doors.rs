@@ -3,7 +3,7 @@
 
 use easel::catalog::Catalog;
 use easel::config::{Config, Environment};
-use easel::server::{Options, Server, StartError};
+use easel::server::{Options, Server, StartError, Tls};
 use reqwest::header::{AUTHORIZATION, HOST, ORIGIN};
 use serde_json::Value;
 
@@ -80,8 +80,8 @@ async fn start(host: &str, variables: &[(&str, &str)]) -> Result<Server, StartEr
     let env = Environment::new(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     let config = Config::parse(NOVA, &env, &Catalog::builtin()).unwrap();
     let address = format!("{host}:0").parse().unwrap();
-    Server::bind(Options { config, address, clock: clock(), chance: fastrand::Rng::new(), certificates: Vec::new() })
-        .await
+    let (chance, certificates) = (fastrand::Rng::new(), Vec::new());
+    Server::bind(Options { config, address, clock: clock(), chance, root_path: None, tls: None, certificates }).await
 }
 
 #[tokio::test]
@@ -95,4 +95,38 @@ async fn a_weak_key_does_not_leave_loopback() {
     let permitted = [("LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY", "true")];
     assert!(start("127.0.0.2", &permitted).await.is_ok());
     assert!(start("127.0.0.1", &[("LITELLM_MASTER_KEY", KEY)]).await.is_ok());
+}
+
+#[tokio::test]
+async fn every_header_that_litellm_takes_a_key_from() {
+    let proxy = TestProxy::with(NOVA).env("LITELLM_MASTER_KEY", KEY).start().await;
+    let bearer = format!("Bearer {KEY}");
+    let ask = |headers: Vec<(&'static str, String)>| {
+        let request = proxy.client.get(format!("{}/v1/models", proxy.url));
+        headers.into_iter().fold(request, |request, (name, value)| request.header(name, value)).send()
+    };
+    for name in ["api-key", "x-api-key", "x-goog-api-key", "Ocp-Apim-Subscription-Key", "x-litellm-api-key"] {
+        assert_eq!(ask(vec![(name, KEY.to_owned())]).await.unwrap().status(), 200, "{name}");
+        assert_eq!(ask(vec![(name, "sk-other".to_owned())]).await.unwrap().status(), 401, "{name}");
+    }
+    let litellm = ask(vec![("x-litellm-api-key", bearer.clone()), ("authorization", "Bearer sk-of-somebody".into())]);
+    assert_eq!(litellm.await.unwrap().status(), 200, "LiteLLM's own header wins");
+}
+
+#[tokio::test]
+async fn https_by_certificate_and_key() {
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let folder = tempfile::TempDir::new().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    std::fs::write(&cert, certificate.cert.pem()).unwrap();
+    std::fs::write(&key, certificate.signing_key.serialize_pem()).unwrap();
+    let proxy = TestProxy::with(NOVA).tls(Tls::load(&cert, &key).unwrap()).start().await;
+    let trusted = reqwest::Certificate::from_pem(certificate.cert.pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_merge([trusted]).build().unwrap();
+    let url = format!("{}/health/liveliness", proxy.url.replace("127.0.0.1", "localhost"));
+    assert_eq!(client.get(url).send().await.unwrap().status(), 200);
+
+    let missing = Tls::load(&folder.path().join("nothing.pem"), &key).unwrap_err();
+    assert!(missing.contains("nothing.pem: no certificate can be read from it"), "{missing}");
+    assert!(Tls::load(&cert, &cert).unwrap_err().contains("no private key can be read from it"));
 }

@@ -274,11 +274,10 @@ async fn models_health_metrics_and_the_front_page() {
     proxy.generate(wish(json!({}))).await.bytes().await.unwrap();
     let mut list: Value = proxy.get("/v1/models").await.json().await.unwrap();
     list["data"].as_array_mut().unwrap().iter_mut().for_each(|model| assert!(model["created"].take().is_i64()));
-    let model = |id| json!({"id": id, "object": "model", "created": null, "owned_by": "easel"});
-    assert_eq!(
-        list,
-        json!({"object": "list", "data": [model("nova-canvas"), model("core"), model("ultra"), model("sd35")]})
-    );
+    let model = |id: &str, end: Value| json!({"id": id, "object": "model", "created": null, "owned_by": "easel", "shutdown_date": end});
+    let others = ["core", "ultra", "sd35"].map(|id| model(id, Value::Null));
+    let all: Vec<_> = std::iter::once(model("nova-canvas", "2026-09-30".into())).chain(others).collect();
+    assert_eq!(list, json!({"object": "list", "data": all}));
     let one: Value = proxy.get("/models/core").await.json().await.unwrap();
     assert_eq!(one["id"], "core");
     assert_eq!(proxy.get("/v1/models/nope").await.status(), 404);

@@ -1,95 +1,104 @@
 //! A key, a prompt and a picture are in no log, at any level.
-//! Must not share a process-wide subscriber with other tests: it sets its own for its thread.
+//! Must run the program itself: which crates may say what is decided in `main.rs`.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex};
+use std::fs::{self, File};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use serde_json::json;
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::layer::SubscriberExt;
+use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use crate::support::{API_KEY, CORE, NOVA, ReadJson, TestProxy};
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
+use crate::support::{API_KEY, CORE, NOVA, ReadJson, TestProxy, client};
 
 const PROMPT: &str = "an otter that nobody may hear of";
 const NEGATIVE: &str = "herons that nobody may hear of";
 const KEY: &str = "sk-master-that-nobody-may-see";
 
-/// Requests that go well, that are refused, and that fail in every way that quotes something.
-async fn requests(yaml: &str, env: &[(&str, &str)]) -> Vec<String> {
+/// The program at its most talkative, with what it has said so far.
+struct Talker {
+    program: Child,
+    folder: TempDir,
+}
+
+impl Drop for Talker {
+    fn drop(&mut self) {
+        let _ = self.program.kill();
+        let _ = self.program.wait();
+    }
+}
+
+impl Talker {
+    fn start(yaml: &str, upstream: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let config = folder.path().join("config.yaml");
+        fs::write(&config, yaml).unwrap();
+        let log = File::create(folder.path().join("log")).unwrap();
+        let program = Command::new(env!("CARGO_BIN_EXE_easel"))
+            .args(["--host", "127.0.0.1", "--port", "0", "--detailed_debug", "--config"])
+            .arg(config)
+            .current_dir(folder.path())
+            .env_clear()
+            .env("LITELLM_MASTER_KEY", KEY)
+            .env("AWS_BEARER_TOKEN_BEDROCK", API_KEY)
+            .env("AWS_BEDROCK_RUNTIME_ENDPOINT", upstream)
+            .env("RUST_LOG", "trace")
+            .stderr(Stdio::from(log))
+            .spawn()
+            .unwrap();
+        Self { program, folder }
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap()
+    }
+
+    /// Where it listens, once it does.
+    async fn url(&self) -> String {
+        for _ in 0..500 {
+            if let Some((_, rest)) = self.log().split_once("listening on ") {
+                return rest.lines().next().unwrap().trim().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("it does not start: {}", self.log());
+    }
+}
+
+/// Requests that go well, that are refused, and that fail in every way that quotes something. Answers the pictures.
+async fn requests(proxy: &TestProxy, url: &str) -> Vec<String> {
     let faults =
         ["tiny", "validation", "filter-input", "bearer-invalid", "access-denied", "reset-before-head", "not-json"];
-    let mut proxy =
-        TestProxy::with(yaml).env("LITELLM_MASTER_KEY", KEY).env("AWS_BEARER_TOKEN_BEDROCK", API_KEY).script(faults);
-    for (name, value) in env {
-        proxy = proxy.env(name, value);
-    }
-    let proxy = proxy.start().await;
-    let mut pictures = Vec::new();
+    proxy.emulator.script(faults.map(|name| Some(name.parse().unwrap())));
     let body = json!({"prompt": PROMPT, "negative_prompt": NEGATIVE, "user": "u", "num_retries": 0});
     let mut bodies = vec![body; faults.len()];
     bodies.push(json!({"prompt": PROMPT, "size": "banana"}));
     bodies.push(json!({"prompt": format!("{PROMPT}{}", "x".repeat(20_000))}));
+    let mut pictures = Vec::new();
     for body in bodies {
-        let request = proxy.client.post(format!("{}/v1/images/generations", proxy.url)).bearer_auth(KEY);
-        let reply = request.body(body.to_string()).send().await.unwrap().json().await.unwrap();
+        let request = client().post(format!("{url}/v1/images/generations")).bearer_auth(KEY);
+        let reply: Value = request.body(body.to_string()).send().await.unwrap().json().await.unwrap();
         pictures.extend(reply["data"][0]["b64_json"].as_str().map(str::to_owned));
     }
-    let wrong = proxy.client.get(format!("{}/v1/models", proxy.url)).bearer_auth("sk-wrong-that-nobody-may-see");
-    wrong.send().await.unwrap();
+    let wrong = client().get(format!("{url}/v1/models")).bearer_auth("sk-wrong-that-nobody-may-see");
+    assert_eq!(wrong.send().await.unwrap().status(), 401);
     pictures
 }
 
-/// Everything that Easel says at TRACE, and what other crates say as far as the program lets them.
-#[test]
-fn nothing_secret_is_logged() {
-    let log = Log::default();
-    let easel = tracing_subscriber::filter::Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_target("easel", LevelFilter::TRACE);
-    let lines = tracing_subscriber::fmt::layer().with_writer(log.clone()).with_ansi(false);
-    let subscriber = tracing_subscriber::registry().with(lines).with(easel);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let signed = NOVA.replace(
-        "us-east-1",
-        "us-east-1, api_key: '', aws_access_key_id: AKIDEXAMPLE, aws_secret_access_key: wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
-    );
-    let pictures = tracing::subscriber::with_default(subscriber, || {
-        runtime.block_on(async {
-            let mut pictures = requests(NOVA, &[]).await;
-            pictures.extend(requests(CORE, &[]).await);
-            pictures.extend(requests(&signed, &[("AWS_BEARER_TOKEN_BEDROCK", "")]).await);
-            pictures
-        })
-    });
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    assert!(log.contains("a call to Bedrock failed") && log.contains("status=200"), "the log speaks: {log}");
-    assert_eq!(pictures.len(), 3);
-    let secrets = [PROMPT, NEGATIVE, KEY, API_KEY, "sk-wrong", "wJalrXUtnFEMI", "nobody may", "Signature="];
-    for secret in secrets.into_iter().chain(pictures.iter().map(|p| &p[..40])) {
-        let line = log.lines().find(|line| line.contains(secret));
-        assert_eq!(line, None, "{secret} is in the log");
+#[tokio::test]
+async fn nothing_secret_is_logged() {
+    for yaml in [NOVA, CORE] {
+        let proxy = TestProxy::with(yaml).start().await;
+        let talker = Talker::start(yaml, &proxy.upstream);
+        let pictures = requests(&proxy, &talker.url().await).await;
+        assert_eq!(pictures.len(), 1);
+        let log = talker.log();
+        for spoken in ["a call to Bedrock failed", "a picture begins", "status=200", "status=401", "outcome=\"denied\""]
+        {
+            assert!(log.contains(spoken), "the log does not speak of {spoken}: {log}");
+        }
+        for secret in [PROMPT, NEGATIVE, KEY, API_KEY, "sk-wrong", "nobody may", &pictures[0][..40]] {
+            let line = log.lines().find(|line| line.contains(secret));
+            assert_eq!(line, None, "{secret} is in the log");
+        }
     }
 }

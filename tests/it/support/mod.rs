@@ -7,7 +7,7 @@ use easel::catalog::Catalog;
 use easel::clock::Clock;
 use easel::config::{Config, Environment};
 use easel::emulator::{Call, Emulator, Fault, Options as EmulatorOptions};
-use easel::server::{Options, Server};
+use easel::server::{Options, Server, Tls};
 use reqwest::Response;
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -42,6 +42,8 @@ pub(crate) struct Builder {
     env: Environment,
     script: Vec<Option<Fault>>,
     upstream: Option<String>,
+    root_path: Option<String>,
+    tls: Option<Tls>,
     certificates: Vec<reqwest::Certificate>,
 }
 
@@ -85,6 +87,17 @@ impl Builder {
         self
     }
 
+    pub(crate) fn root_path(mut self, path: &str) -> Self {
+        self.root_path = Some(path.to_owned());
+        self
+    }
+
+    /// Answers HTTPS with this certificate.
+    pub(crate) fn tls(mut self, tls: Tls) -> Self {
+        self.tls = Some(tls);
+        self
+    }
+
     pub(crate) fn certificate(mut self, pem: &str) -> Self {
         self.certificates.push(reqwest::Certificate::from_pem(pem.as_bytes()).unwrap());
         self
@@ -102,9 +115,12 @@ impl Builder {
         let config = Config::parse(&self.yaml, &env, &Catalog::builtin()).unwrap();
         let chance = fastrand::Rng::with_seed(7);
         let address = "127.0.0.1:0".parse().unwrap();
-        let options = Options { config, address, clock: clock(), chance, certificates: self.certificates };
+        let https = self.tls.is_some();
+        let (root_path, certificates) = (self.root_path, self.certificates);
+        let options = Options { config, address, clock: clock(), chance, root_path, tls: self.tls, certificates };
         let server = Server::bind(options).await.unwrap();
-        let url = format!("http://{}", server.address().unwrap());
+        let scheme = if https { "https" } else { "http" };
+        let url = format!("{scheme}://{}", server.address().unwrap());
         let serving = emulator.clone();
         let servers = vec![
             tokio::spawn(async move { serving.serve(listener, std::future::pending()).await.unwrap() }),
@@ -118,7 +134,15 @@ impl TestProxy {
     /// A proxy with this config, a bearer key that the emulator takes, and no master key.
     pub(crate) fn with(yaml: &str) -> Builder {
         let env = Environment::new([("AWS_BEARER_TOKEN_BEDROCK".to_owned(), "emulated".to_owned())]);
-        Builder { yaml: yaml.to_owned(), env, script: Vec::new(), upstream: None, certificates: Vec::new() }
+        Builder {
+            yaml: yaml.to_owned(),
+            env,
+            script: Vec::new(),
+            upstream: None,
+            root_path: None,
+            tls: None,
+            certificates: Vec::new(),
+        }
     }
 
     /// `POST /v1/images/generations`.

@@ -2,6 +2,8 @@
 //!
 //! Must not decide anything that one of them could decide.
 
+mod tls;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,6 +12,9 @@ use std::time::SystemTime;
 use axum::serve::ListenerExt;
 use reqwest::Certificate;
 use tokio::net::TcpListener;
+
+pub use tls::Tls;
+use tls::TlsListener;
 
 use crate::auth::Door;
 use crate::bedrock::{Client, describe_auth, key_problem};
@@ -31,6 +36,10 @@ pub struct Options {
     pub clock: Clock,
     /// Where chance begins; a test gives a number to repeat it.
     pub chance: fastrand::Rng,
+    /// A prefix under which everything answers too, such as `/easel`.
+    pub root_path: Option<String>,
+    /// A certificate to answer HTTPS with, instead of HTTP.
+    pub tls: Option<Tls>,
     /// Certificates to trust beside the system's.
     pub certificates: Vec<Certificate>,
 }
@@ -39,6 +48,7 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
+    tls: Option<Tls>,
     app: Arc<App>,
 }
 
@@ -74,7 +84,7 @@ pub fn system_clock() -> Clock {
 impl Server {
     /// Builds everything and listens.
     pub async fn bind(options: Options) -> Result<Self, StartError> {
-        let Options { config, address, clock, chance, certificates } = options;
+        let Options { config, address, clock, chance, root_path, tls, certificates } = options;
         let door = Door::new(config.master_key.clone(), config.permit_weak_key);
         if !door.may_listen(address.ip()) {
             return Err(StartError::WeakKey { address });
@@ -84,8 +94,11 @@ impl Server {
         let metrics = Arc::new(Metrics::new());
         let router = Router::new(&config, Client::new(clock, certificates), clock, metrics.clone());
         let (strict_params, started) = (config.strict_params, clock.unix());
-        let app = Arc::new(App { router, door, metrics, clock, chance: Mutex::new(chance), strict_params, started });
-        Ok(Self { listener, app })
+        let chance = Mutex::new(chance);
+        let key_header = None;
+        let app = App { router, door, metrics, clock, chance, strict_params, key_header, root_path, started };
+        let app = Arc::new(app);
+        Ok(Self { listener, tls, app })
     }
 
     /// Where it listens.
@@ -95,12 +108,22 @@ impl Server {
 
     /// Answers until `shutdown` is ready, then lets requests under way end.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        tracing::info!("listening on http://{}", self.address()?);
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        tracing::info!("listening on {scheme}://{}", self.address()?);
         #[expect(clippy::disallowed_methods, reason = "it is stopped when serving ends")]
         let looking = tokio::spawn(look_for_credentials(self.app.clone()));
-        // Small replies must not wait for the kernel to fill a packet.
-        let listener = self.listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-        let served = axum::serve(listener, app(&self.app)).with_graceful_shutdown(shutdown).await;
+        let routes = app(&self.app);
+        let served = match self.tls {
+            Some(tls) => {
+                let listener = TlsListener::new(self.listener, tls)?;
+                axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
+            }
+            None => {
+                // Small replies must not wait for the kernel to fill a packet.
+                let listener = self.listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+                axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
+            }
+        };
         looking.abort();
         served
     }

@@ -1,0 +1,101 @@
+//! HTTPS without anything in front: handshakes beside each other, so that a slow one holds nobody back.
+//!
+//! Must not know what is served over the connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::serve::Listener;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::server::TlsStream;
+
+/// A handshake that takes longer is given up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A certificate with its key.
+#[derive(Clone)]
+pub struct Tls(TlsAcceptor);
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
+    }
+}
+
+impl Tls {
+    /// Reads PEM files. The error is one line for a person.
+    pub fn load(certificates: &Path, key: &Path) -> Result<Self, String> {
+        let wrong = |path: &Path, what: &str| format!("{}: {what}", path.display());
+        let chain: Vec<_> = CertificateDer::pem_file_iter(certificates)
+            .and_then(Iterator::collect)
+            .map_err(|error| wrong(certificates, &format!("no certificate can be read from it ({error})")))?;
+        let key_der = PrivateKeyDer::from_pem_file(key)
+            .map_err(|error| wrong(key, &format!("no private key can be read from it ({error})")))?;
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(chain, key_der)
+            .map_err(|error| wrong(certificates, &format!("the certificate and its key cannot be used ({error})")))?;
+        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+    }
+}
+
+/// Connections whose handshake is done.
+pub(super) struct TlsListener {
+    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    address: SocketAddr,
+}
+
+impl TlsListener {
+    /// Takes connections from `listener` and shakes hands, as long as somebody waits for them.
+    pub(super) fn new(listener: TcpListener, tls: Tls) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let (hand_over, ready) = mpsc::channel(16);
+        #[expect(clippy::disallowed_methods, reason = "it ends when the listener is dropped")]
+        tokio::spawn(accept(listener, tls, hand_over));
+        Ok(Self { ready, address })
+    }
+}
+
+async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
+    loop {
+        let (stream, from) = tokio::select! {
+            // Waits and goes on where the system has no more sockets for now.
+            accepted = Listener::accept(&mut listener) => accepted,
+            () = hand_over.closed() => return,
+        };
+        // Small replies must not wait for the kernel to fill a packet.
+        let _ = stream.set_nodelay(true);
+        let (acceptor, hand_over) = (tls.0.clone(), hand_over.clone());
+        #[expect(clippy::disallowed_methods, reason = "it ends after one handshake or its patience")]
+        tokio::spawn(async move {
+            if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
+                let _ = hand_over.send((stream, from)).await;
+            }
+        });
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        match self.ready.recv().await {
+            Some(connection) => connection,
+            // The accepting task only ends after this listener.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.address)
+    }
+}
