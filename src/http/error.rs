@@ -65,6 +65,13 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, INVALID, "request_too_large", message)
     }
 
+    /// A form where JSON is read.
+    pub fn not_json(kind: &str) -> Self {
+        let kind: String = kind.chars().take(60).collect();
+        let message = format!("the body is {kind}. Send a JSON object such as {{\"prompt\": \"a cat\"}}");
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID, "unsupported_media_type", message)
+    }
+
     /// The body broke off.
     pub fn unreadable_body() -> Self {
         Self::new(StatusCode::BAD_REQUEST, INVALID, "incomplete_body", "the body ended before it was whole")

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
+use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
@@ -13,6 +14,7 @@ use super::error::ApiError;
 use crate::auth::{Door, key_in};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
+use crate::openai::{ImageRequest, Invalid};
 use crate::router::Router;
 
 /// Bedrock takes 25,000,000 bytes, so nothing longer can be of use.
@@ -70,16 +72,35 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
-/// A body that is short enough to be held, whatever its content type says: clients are careless with it.
+/// A body that is short enough to be held. JSON is read whatever its content type says: curl calls it a form.
 #[derive(Debug)]
-pub(super) struct JsonBody(pub(super) Bytes);
+pub(super) struct JsonBody {
+    bytes: Bytes,
+    /// What the caller calls it, if that is a form.
+    form: Option<String>,
+}
+
+impl JsonBody {
+    /// The request in it, or what is wrong with it.
+    pub(super) fn image_request(self) -> Result<ImageRequest, ApiError> {
+        match (ImageRequest::from_json(&self.bytes), self.form) {
+            (Ok(request), _) => Ok(request),
+            // Not JSON at all, and it does not pretend to be.
+            (Err(Invalid { param: None, .. }), Some(form)) => Err(ApiError::not_json(&form)),
+            (Err(invalid), _) => Err(invalid.into()),
+        }
+    }
+}
 
 impl FromRequest<Arc<App>> for JsonBody {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let form = (kind.starts_with("multipart/") || kind == "application/x-www-form-urlencoded").then_some(kind);
         match Limited::new(request.into_body(), MAX_JSON_BODY).collect().await {
-            Ok(body) => Ok(Self(body.to_bytes())),
+            Ok(body) => Ok(Self { bytes: body.to_bytes(), form }),
             Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(MAX_JSON_BODY)),
             Err(_) => Err(ApiError::unreadable_body()),
         }

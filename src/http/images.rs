@@ -22,12 +22,8 @@ use crate::reply::{Event, JsonSink};
 use crate::router::{Broken, Gallery, Job, Painting};
 
 /// `POST /v1/images/generations`.
-pub(super) async fn generations(
-    State(app): State<Arc<App>>,
-    _: Caller,
-    JsonBody(body): JsonBody,
-) -> Result<Response, ApiError> {
-    paint(app, ImageRequest::from_json(&body)?).await
+pub(super) async fn generations(State(app): State<Arc<App>>, _: Caller, body: JsonBody) -> Result<Response, ApiError> {
+    paint(app, body.image_request()?).await
 }
 
 /// `POST /openai/deployments/{model}/images/generations`, Azure's form; the path wins over the body.
@@ -35,12 +31,12 @@ pub(super) async fn deployment_generations(
     State(app): State<Arc<App>>,
     Path(rest): Path<String>,
     _: Caller,
-    JsonBody(body): JsonBody,
+    body: JsonBody,
 ) -> Result<Response, ApiError> {
     let Some(model) = rest.trim_end_matches('/').strip_suffix("/images/generations") else {
         return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}")));
     };
-    let request = ImageRequest::from_json(&body)?;
+    let request = body.image_request()?;
     paint(app, ImageRequest { model: Some(model.to_owned()), ..request }).await
 }
 

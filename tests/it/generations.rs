@@ -303,6 +303,25 @@ async fn models_health_metrics_and_the_front_page() {
 }
 
 #[tokio::test]
+async fn json_is_read_by_any_name_and_forms_are_not() {
+    let proxy = TestProxy::with(NOVA).script(["tiny"; 3]).start().await;
+    let post = |kind: &str, body: &'static str| {
+        let request = proxy.client.post(format!("{}/v1/images/generations", proxy.url)).header("content-type", kind);
+        request.body(body).send()
+    };
+    for kind in ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"] {
+        assert_eq!(post(kind, r#"{"prompt":"a cat"}"#).await.unwrap().status(), 200, "{kind}");
+    }
+    for kind in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"] {
+        let response = post(kind, "prompt=a+cat").await.unwrap();
+        assert_eq!(response.status(), 415, "{kind}");
+        let reply: Value = response.json().await.unwrap();
+        assert_eq!(reply["error"]["code"], "unsupported_media_type");
+    }
+    assert_eq!(post("application/json", "prompt=a+cat").await.unwrap().status(), 400);
+}
+
+#[tokio::test]
 async fn a_body_too_large_is_refused() {
     let proxy = TestProxy::with(NOVA).start().await;
     let response = proxy.post("/v1/images/generations", vec![b' '; 25_000_001]).await;
