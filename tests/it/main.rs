@@ -4,3 +4,4 @@
 mod check;
 mod config;
 mod emulator;
+mod root_files;
