@@ -27,8 +27,8 @@ project="easel-test-$$"
 compose() { HOME=$work docker compose --project-name "$project" --env-file /dev/null --profile emulator "$@"; }
 # shellcheck disable=SC2329
 clean_up() {
-  compose down --volumes --timeout 5 >/dev/null 2>&1 || true
   docker rm --force "$project-litellm" >/dev/null 2>&1 || true
+  compose down --volumes --timeout 5 >/dev/null 2>&1 || true
   rm -rf "$work"
 }
 export DOCKER_CONFIG=${DOCKER_CONFIG:-$HOME/.docker}
@@ -107,7 +107,7 @@ ok "SIGTERM ends it with status 0 ($took ms)"
 # Its start, and LiteLLM's way to start it.
 cp litellm-config.yaml "$work/config.yaml"
 chmod 644 "$work/config.yaml"
-docker create --name "$project-litellm" --read-only --cap-drop ALL --publish "127.0.0.1:$PORT:4000" --env LITELLM_MASTER_KEY="$key" \
+docker create --name "$project-litellm" --network "${project}_default" --read-only --cap-drop ALL --publish "127.0.0.1:$PORT:4000" --env LITELLM_MASTER_KEY="$key" \
   --volume "$work/config.yaml:/app/config.yaml:ro" easel --config /app/config.yaml --port 4000 --num_workers 4 --detailed_debug >/dev/null
 began=$(now)
 docker start "$project-litellm" >/dev/null
