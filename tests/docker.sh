@@ -96,6 +96,15 @@ grep -qi '^x-easel-model: stability.stable-image-core-v1:1' "$work/head" || fail
 ok "the pictures of the guide's call come through the container"
 say "memory: $(docker stats --no-stream --format '{{.MemUsage}}' "$container")"
 
+# AWS credentials of ~/.aws instead of a key. The emulator knows AWS's published example pair.
+printf '[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = %s\n' wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY >"$work/.aws/credentials"
+chmod 644 "$work/.aws/credentials"
+unset AWS_BEARER_TOKEN_BEDROCK
+compose up --no-build --wait >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; fail "compose up"; }
+container=$(compose ps --quiet easel)
+paint '{"prompt": "A sunset over mountains"}'
+ok "it signs with the credentials of ~/.aws"
+
 # Its end: SIGTERM, at once and in order.
 began=$(now)
 compose stop easel >/dev/null 2>&1
