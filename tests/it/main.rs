@@ -10,6 +10,7 @@ mod doors;
 mod emulator;
 mod generations;
 mod openapi;
+mod root_files;
 mod routing;
 mod secrecy;
 mod signing;

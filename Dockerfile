@@ -1,0 +1,44 @@
+# The image holds Easel, the C library it is linked to, certificates and a config: no shell, no package manager.
+#   docker build -t easel .
+FROM rust:1.95-slim-bookworm AS build
+WORKDIR /build
+
+# The dependencies, against empty sources: made again only when Cargo.toml or Cargo.lock change.
+COPY Cargo.toml Cargo.lock ./
+RUN mkdir -p src tests/it \
+ && echo 'fn main() {}' > src/main.rs \
+ && touch src/lib.rs tests/it/main.rs \
+ && cargo build --release --locked --bin easel
+
+# Easel itself. The touch is for cargo, which compiles what is newer than the last build.
+COPY config ./config
+COPY src ./src
+RUN touch src/main.rs src/lib.rs \
+ && cargo build --release --locked --bin easel
+
+# The root of the final image. /app/config.yaml is where Easel looks last, so whatever is mounted wins over it.
+COPY LICENSE litellm-config.yaml ./
+RUN mkdir -p /image/app /image/etc/ssl/certs /image/usr/local/bin /image/usr/share/doc/easel \
+ && mkdir -m 1777 /image/tmp \
+ && cp target/release/easel /image/usr/local/bin/ \
+ && cp -L --parents $(ldd target/release/easel | grep -o '/[^ ]*') /image/ \
+ && cp -L /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
+ && cp LICENSE /image/usr/share/doc/easel/ \
+ && cp litellm-config.yaml /image/app/config.yaml \
+ && echo 'hosts: files dns' > /image/etc/nsswitch.conf \
+ && echo 'easel:x:10001:10001:Easel:/app:/nonexistent' > /image/etc/passwd \
+ && echo 'easel:x:10001:' > /image/etc/group
+
+FROM scratch
+LABEL org.opencontainers.image.title="Easel" \
+      org.opencontainers.image.description="OpenAI's image API on Amazon Bedrock" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=build /image/ /
+ENV PATH=/usr/local/bin HOME=/app HOST=0.0.0.0 PORT=4000
+WORKDIR /app
+USER 10001:10001
+EXPOSE 4000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=5s --timeout=4s --start-period=5s --retries=3 CMD ["easel", "health"]
+ENTRYPOINT ["easel"]
+CMD ["serve"]
