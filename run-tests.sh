@@ -31,7 +31,9 @@ for name in $(compgen -e); do
   esac
 done
 # A proxy may be needed to install packages, but never to speak to this machine.
-export NO_PROXY=127.0.0.1,localhost no_proxy=127.0.0.1,localhost
+NO_PROXY=${NO_PROXY:-${no_proxy:-}}
+NO_PROXY=${NO_PROXY:+$NO_PROXY,}127.0.0.1,localhost
+export NO_PROXY no_proxy=$NO_PROXY
 
 missing=()
 need() { # the command that has to work, then where it comes from
@@ -46,7 +48,7 @@ need "a C compiler: apt-get install gcc libc6-dev" cc --version
 if ! $quick; then
   need "python3, 3.11 or later: apt-get install python3" python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'
   need "Python's venv: apt-get install python3-venv" python3 -c 'import venv, ensurepip'
-  need "Node.js, 20 or later: apt-get install nodejs" node -e 'process.exit(process.versions.node.split(".")[0] < 20)'
+  need "Node.js, 20 or later: apt-get install nodejs, from Debian 13 on" node -e 'process.exit(process.versions.node.split(".")[0] < 20)'
   need "npm: apt-get install npm" npm --version
   need "curl: apt-get install curl" curl --version
 fi
@@ -147,14 +149,14 @@ free_port() {
   python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# Python would leave its compiled files in the source tree.
+# -B: no compiled files in the source tree.
 with_pytest() { # the environment's folder, then pytest's arguments
   local folder=$1
   shift
-  (cd tests/clients/python && PYTHONDONTWRITEBYTECODE=1 "$folder/bin/python" -m pytest "$@")
+  (cd tests/clients/python && "$folder/bin/python" -B -m pytest "$@")
 }
 
-with_node() { (cd "$clients/node" && node --test --test-timeout=120000 ./*.test.mjs); }
+with_node() { (cd "$clients/node" && node --test --test-reporter=spec --test-timeout=120000 ./*.test.mjs); }
 
 stage "format" cargo fmt --check
 stage "lints" cargo clippy --locked --all-targets -- -D warnings

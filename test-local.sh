@@ -141,7 +141,8 @@ start_emulator() {
   local port=9100 deadline=$((SECONDS + 30)) address
   # Another emulator may be at the usual port; any free one will do.
   if is_taken $port; then port=0; fi
-  target/release/easel emulate --port $port 2>"$emulator_log" &
+  : >"$emulator_log"
+  target/release/easel emulate --port $port 2>>"$emulator_log" &
   emulator_pid=$!
   until address=$(sed -n 's/.*listens on \(http:[^;]*\);.*/\1/p' "$emulator_log") && [[ -n $address ]]; do
     if ! kill -0 "$emulator_pid" 2>/dev/null || ((SECONDS >= deadline)); then
@@ -154,7 +155,8 @@ start_emulator() {
 }
 
 start_easel() {
-  target/release/easel --config litellm-config.yaml --host 127.0.0.1 --port "$port" 2>"$easel_log" &
+  : >"$easel_log"
+  target/release/easel --config litellm-config.yaml --host 127.0.0.1 --port "$port" 2>>"$easel_log" &
   easel_pid=$!
   if ! wait_until_alive "http://127.0.0.1:$port/health/liveliness" "$easel_pid"; then
     last_log_lines >&2

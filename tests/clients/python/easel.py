@@ -130,7 +130,7 @@ class Easel(Program):
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
             content = answer.read()
-            if answer.headers.get_content_type() == "application/json":
+            if content and answer.headers.get_content_type() == "application/json":
                 content = json.loads(content)
             return answer.status, answer.headers, content
         finally:

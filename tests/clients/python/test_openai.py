@@ -5,12 +5,12 @@ import asyncio
 import openai
 import pytest
 
-from easel import KEY, picture
+from easel import KEY, PATIENCE, picture
 
 
 @pytest.fixture
 def client(easel):
-    with openai.OpenAI(base_url=f"{easel.url}/v1", api_key=KEY, max_retries=0) as client:
+    with openai.OpenAI(base_url=f"{easel.url}/v1", api_key=KEY, max_retries=0, timeout=PATIENCE) as client:
         yield client
 
 
@@ -168,7 +168,7 @@ def test_throttling_says_when_to_come_back(client):
 )
 def test_what_would_not_help_is_not_tried_again(easel, fault, status, code):
     calls, requests = easel.count("easel_bedrock_calls_total"), easel.count("easel_requests_total", status=status)
-    client = openai.OpenAI(base_url=f"{easel.url}/v1", api_key=KEY)
+    client = openai.OpenAI(base_url=f"{easel.url}/v1", api_key=KEY, timeout=PATIENCE)
     assert client.max_retries == 2
     with pytest.raises(openai.APIStatusError) as error:
         client.images.generate(model="nova-canvas", prompt=f"otter emulate:{fault}")
