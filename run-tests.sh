@@ -48,7 +48,7 @@ need "a C compiler: apt-get install gcc libc6-dev" cc --version
 if ! $quick; then
   need "python3, 3.11 or later: apt-get install python3" python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'
   need "Python's venv: apt-get install python3-venv" python3 -c 'import venv, ensurepip'
-  need "Node.js, 20 or later: apt-get install nodejs, from Debian 13 on" node -e 'process.exit(process.versions.node.split(".")[0] < 20)'
+  need "Node.js, 20 or later: apt-get install nodejs, from Debian 13 on" node -e 'if (process.versions.node.split(".")[0] < 20) process.exit(1)'
   need "npm: apt-get install npm" npm --version
   need "curl: apt-get install curl" curl --version
 fi

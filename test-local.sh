@@ -272,10 +272,11 @@ fi
 if $emulate; then
   echo
   echo "*** EMULATOR: nothing is real and nothing is paid. For real pictures set AWS_BEARER_TOKEN_BEDROCK, see .env.example ***"
-elif [[ -n $key ]]; then
-  echo "Amazon Bedrock paints, with the API key of AWS_BEARER_TOKEN_BEDROCK; the picture costs a few cents"
 else
-  echo "Amazon Bedrock paints, with your AWS credentials; the picture costs a few cents"
+  endpoint=$(setting AWS_BEDROCK_RUNTIME_ENDPOINT)
+  identity="your AWS credentials"
+  if [[ -n $key ]]; then identity="the API key of AWS_BEARER_TOKEN_BEDROCK"; fi
+  echo "Amazon Bedrock paints${endpoint:+ by way of $endpoint}, with $identity; the picture costs a few cents"
 fi
 
 if $docker; then
