@@ -72,6 +72,7 @@ count_tests() {
     { gsub(/\033\[[0-9;]*m/, "") }
     /^test result: / {
       for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i - 1); if ($i ~ /^failed/) f += $(i - 1) }
+      next
     }
     / in [0-9.]+s( \([0-9:]+\))?( =+)?$/ {
       for (i = 2; i <= NF; i++) { if ($i ~ /^passed/) p += $(i - 1); if ($i ~ /^(failed|errors?)/) f += $(i - 1) }
