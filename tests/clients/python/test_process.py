@@ -121,6 +121,58 @@ def test_memory_does_not_grow_with_pictures(emulator, capsys):
     assert peak - idle < 60
 
 
+def begin(easel, prompt):
+    """A request whose reply has begun: the connection and what has come so far."""
+    connection = socket.create_connection(("127.0.0.1", easel.port), timeout=PATIENCE)
+    connection.sendall(raw_request(easel, {"prompt": prompt, "model": "nova-canvas"}))
+    come = b""
+    while b"iVBORw0KGgo" not in come:
+        piece = connection.recv(4096)
+        assert piece, come
+        come += piece
+    return connection, come
+
+
+def whole(connection, come):
+    """The rest of a chunked reply, put together."""
+    with connection:
+        come += b"".join(iter(lambda: connection.recv(65536), b""))
+    head, _, rest = come.partition(b"\r\n\r\n")
+    assert b"transfer-encoding: chunked" in head.lower()
+    content = b""
+    while True:
+        size, _, rest = rest.partition(b"\r\n")
+        length = int(size, 16)
+        if not length:
+            return json.loads(content)
+        content, rest = content + rest[:length], rest[length + 2 :]
+
+
+def test_a_picture_leaves_while_it_still_comes(easel):
+    began = time.monotonic()
+    connection, come = begin(easel, "otter emulate:slow-body=2")
+    assert time.monotonic() - began < 2
+    assert picture(whole(connection, come)["data"][0]["b64_json"]).size == (1024, 1024)
+    assert time.monotonic() - began > 2
+
+
+def test_a_reply_under_way_survives_the_stop(emulator):
+    with Easel(emulator.url) as easel:
+        connection, come = begin(easel, "otter emulate:slow-body=1")
+        easel.process.terminate()
+        assert picture(whole(connection, come)["data"][0]["b64_json"]).size == (1024, 1024)
+        assert easel.process.wait(timeout=PATIENCE) == 0
+
+
+def test_the_containers_healthcheck(emulator):
+    def health(port):
+        return subprocess.run([BINARY, "health", "--port", str(port)], env={}, capture_output=True).returncode
+
+    with Easel(emulator.url) as easel:
+        assert health(easel.port) == 0
+    assert health(easel.port) == 1
+
+
 def test_wrong_usage_ends_with_a_reason(tmp_path):
     """Exit status 64, as BSD's sysexits has it for a command line or a config that cannot be used."""
     broken = tmp_path / "config.yaml"
