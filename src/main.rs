@@ -314,7 +314,9 @@ fn log_to_stderr(level: LevelFilter) {
     let others = if level > LevelFilter::INFO { LevelFilter::INFO } else { level.min(LevelFilter::WARN) };
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi).with_target(false);
-    let targets = Targets::new().with_default(others).with_target("easel", level);
+    // AWS's crates write answers of credential sources into warnings, secrets and all. What they fail with is said
+    // by `bedrock` in its own words.
+    let targets = Targets::new().with_default(others).with_target("aws_", LevelFilter::OFF).with_target("easel", level);
     tracing_subscriber::registry().with(lines).with(targets).init();
 }
 

@@ -12,12 +12,13 @@ mod model;
 mod region;
 mod report;
 mod resolve;
+mod role;
 mod section;
 mod signing;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -116,6 +117,13 @@ pub enum Auth {
         /// A role to assume with them.
         role: Option<Role>,
     },
+    /// SigV4 with what STS gives for a web identity token; needs no other credentials.
+    WebIdentity {
+        /// `aws_web_identity_token`.
+        token: WebToken,
+        /// The role to assume with it.
+        role: Role,
+    },
 }
 
 /// A role to assume by STS.
@@ -127,6 +135,21 @@ pub struct Role {
     pub session_name: Option<String>,
     /// `aws_external_id`.
     pub external_id: Option<String>,
+    /// `aws_session_duration`, which LiteLLM does not have: how long a session lives (STS's default is an hour).
+    pub duration: Option<Duration>,
+    /// `aws_session_tags`: keys and values.
+    pub tags: Vec<(String, String)>,
+    /// `aws_sts_endpoint`, where it is not the region's own.
+    pub sts_endpoint: Option<String>,
+}
+
+/// A web identity token.
+#[derive(Clone, Debug)]
+pub enum WebToken {
+    /// The token itself.
+    Text(SecretString),
+    /// A file that is read each time: whoever writes it renews it.
+    File(PathBuf),
 }
 
 /// A sentence about a place in the config.

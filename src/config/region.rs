@@ -134,7 +134,7 @@ pub(super) fn endpoint(params: &mut Section, region: Option<&str>, reader: &mut 
 }
 
 /// An http(s) address without what could hide a secret or break the path behind it.
-fn address(text: &str) -> Result<String, &'static str> {
+pub(super) fn address(text: &str) -> Result<String, &'static str> {
     let text = text.trim_end_matches('/');
     let uri: Uri = text.parse().map_err(|_| "is no http(s) URL")?;
     let host = uri.host().unwrap_or_default();

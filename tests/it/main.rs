@@ -3,11 +3,14 @@
 #![expect(clippy::disallowed_methods, reason = "a test starts the servers that it talks to, and they end with it")]
 
 mod broken_upstream;
+mod chain;
 mod check;
 mod config;
 mod doors;
 mod emulator;
 mod generations;
+mod refresh;
+mod roles;
 mod routing;
 mod secrecy;
 mod signing;

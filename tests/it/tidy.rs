@@ -178,6 +178,6 @@ fn exceptions_to_clippys_rules_give_reasons() {
         }
         assert!(!text.contains("#[allow"), "{}: use #[expect(..., reason)]", path.display());
     }
-    let expected = [("src/main.rs".to_owned(), 1), ("src/server.rs".to_owned(), 2)];
-    assert_eq!(homes.into_iter().collect::<Vec<_>>(), expected);
+    let expected = [("src/bedrock/held.rs", 1), ("src/main.rs", 1), ("src/server.rs", 2)];
+    assert_eq!(homes.into_iter().collect::<Vec<_>>(), expected.map(|(path, count)| (path.to_owned(), count)));
 }
