@@ -70,6 +70,9 @@ fn nothing_secret_is_logged() {
         .with_default(LevelFilter::INFO)
         .with_target("easel", LevelFilter::TRACE);
     let lines = tracing_subscriber::fmt::layer().with_writer(log.clone()).with_ansi(false);
+    // With only one subscriber in the process, tracing asks the thread that first comes by a line whether anybody
+    // wants it; that may be another test's, whose "no" would hold here too. With two it asks them all.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let subscriber = tracing_subscriber::registry().with(lines).with(easel);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let signed = NOVA.replace(
