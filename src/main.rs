@@ -148,7 +148,11 @@ fn environment() -> Result<Environment, String> {
         }
         Err(error) => return Err(format!(".env: {error}")),
     }
-    Ok(Environment::new(std::env::vars()))
+    let env = Environment::new(std::env::vars());
+    let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".aws/config"));
+    let profiles = env.get("AWS_CONFIG_FILE").map(PathBuf::from).or_else(home).map(std::fs::read_to_string);
+    // A file that is missing or unreadable tells of no region; the AWS chain says more when it needs it.
+    Ok(env.with_profiles(&profiles.and_then(Result::ok).unwrap_or_default()))
 }
 
 fn run_check(args: Check, env: &Environment) -> ExitCode {

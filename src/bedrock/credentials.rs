@@ -3,10 +3,12 @@
 //! Must not sign, and never touches the AWS chain for a deployment that has a key of its own.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
+use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
@@ -16,6 +18,9 @@ use crate::config::{Auth, Deployment, WebToken};
 
 /// A source that has not answered by then has failed. Signing in by a process or over a slow proxy takes a while.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longer explanations are cut.
+const MAX_DETAIL: usize = 1000;
 
 /// How one call proves who it is.
 #[derive(Debug)]
@@ -44,7 +49,8 @@ impl NoCredentials {
                 said.push(cause);
             }
         }
-        Self(said.join(": ").replace(['\r', '\n'], " "))
+        // What a credential process writes on standard error is in it, at whatever length.
+        Self(said.join(": ").replace(['\r', '\n'], " ").chars().take(MAX_DETAIL).collect())
     }
 }
 
@@ -67,12 +73,7 @@ impl Identities {
         };
         let fetch = || {
             let (auth, region) = (deployment.auth.clone(), deployment.region.clone());
-            async move {
-                let fetched = tokio::time::timeout(PATIENCE, Box::pin(chain::fetch(&auth, &region))).await;
-                fetched.unwrap_or_else(|_| {
-                    Err(NoCredentials::new(format!("the source gave no answer within {} s", PATIENCE.as_secs())))
-                })
-            }
+            async move { within_patience(chain::fetch(&auth, &region)).await }
         };
         source.get(now, fetch).await.map(Identity::Aws)
     }
@@ -97,6 +98,18 @@ impl Identities {
         };
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.entry(name).or_default().clone()
+    }
+}
+
+/// An answer in any case: aws-config panics where a metadata service names a role that cannot stand in an address.
+async fn within_patience(
+    fetch: impl Future<Output = Result<Credentials, NoCredentials>>,
+) -> Result<Credentials, NoCredentials> {
+    let fetch = AssertUnwindSafe(Box::pin(fetch)).catch_unwind();
+    match tokio::time::timeout(PATIENCE, fetch).await {
+        Ok(Ok(fetched)) => fetched,
+        Ok(Err(_)) => Err(NoCredentials::new("the source answered what cannot be understood")),
+        Err(_) => Err(NoCredentials::new(format!("the source gave no answer within {} s", PATIENCE.as_secs()))),
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Must not know OpenAI's API, aliases or fallbacks, and never sends a request twice.
 
-mod api_key;
 mod chain;
 mod credentials;
 mod error;
@@ -23,7 +22,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Certificate;
 use secrecy::ExposeSecret;
 
-pub use api_key::{ApiKey, utc};
 pub use credentials::NoCredentials;
 use credentials::{Identities, Identity};
 pub use error::{Denial, Error, Kind};
@@ -31,6 +29,7 @@ pub use remedy::{key_problem, remedy};
 pub use reply::Reply;
 use sigv4::Parts;
 
+use crate::api_key::ApiKey;
 use crate::clock::Clock;
 use crate::config::{Auth, Deployment};
 

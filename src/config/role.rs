@@ -19,11 +19,19 @@ const DURATION: std::ops::RangeInclusive<f64> = 900.0..=43_200.0;
 const BESIDE: [&str; 5] =
     ["aws_session_name", "aws_external_id", "aws_session_duration", "aws_session_tags", "aws_sts_endpoint"];
 
+/// Whether a key that the config lacks is looked for in the environment: LiteLLM does, if there is no API key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ambient {
+    Read,
+    Left,
+}
+
 /// A text of the config, else of the variable that LiteLLM reads in its place: the key in capitals.
-pub(super) fn text(params: &mut Section, key: &str, reader: &mut Reader) -> Option<Text> {
-    match params.take(key) {
-        Some(field) => reader.text(Some(field), Unset::Warning),
-        None => reader.text(Some(of_env(key)), Unset::Silent),
+pub(super) fn text(params: &mut Section, key: &str, ambient: Ambient, reader: &mut Reader) -> Option<Text> {
+    match (params.take(key), ambient) {
+        (Some(field), _) => reader.text(Some(field), Unset::Warning),
+        (None, Ambient::Read) => reader.text(Some(of_env(key)), Unset::Silent),
+        (None, Ambient::Left) => None,
     }
 }
 
@@ -33,8 +41,9 @@ fn of_env(key: &str) -> Field {
 
 /// `aws_web_identity_token`: the token, a file that holds it, or LiteLLM's `oidc/file/`, `oidc/env/` and
 /// `oidc/env_path/`.
-pub(super) fn token(params: &mut Section, reader: &mut Reader) -> Option<WebToken> {
-    let field = params.take("aws_web_identity_token").unwrap_or_else(|| of_env("aws_web_identity_token"));
+pub(super) fn token(params: &mut Section, ambient: Ambient, reader: &mut Reader) -> Option<WebToken> {
+    let of_env = || (ambient == Ambient::Read).then(|| of_env("aws_web_identity_token"));
+    let field = params.take("aws_web_identity_token").or_else(of_env)?;
     let unset = if field.path.is_empty() { Unset::Silent } else { Unset::Warning };
     let path = field.path.clone();
     let secret = reader.secret(Some(field), unset)?;
@@ -64,8 +73,8 @@ pub(super) fn token(params: &mut Section, reader: &mut Reader) -> Option<WebToke
 }
 
 /// `aws_role_name` and what goes with it.
-pub(super) fn role(params: &mut Section, has_token: bool, reader: &mut Reader) -> Option<Role> {
-    let Some(arn) = text(params, "aws_role_name", reader) else {
+pub(super) fn role(params: &mut Section, has_token: bool, ambient: Ambient, reader: &mut Reader) -> Option<Role> {
+    let Some(arn) = text(params, "aws_role_name", ambient, reader) else {
         for key in BESIDE.into_iter().filter(|key| *key != "aws_sts_endpoint") {
             if let Some(field) = params.take(key) {
                 reader.warn(&field.path, "goes unused without aws_role_name");
@@ -82,12 +91,12 @@ pub(super) fn role(params: &mut Section, has_token: bool, reader: &mut Reader) -
         let hint = "Write it like 'arn:aws:iam::123456789012:role/painter'";
         reader.mistake(&arn.path, format!("aws_role_name {} is no role ARN. {hint}", arn.shown));
     }
-    let session_name = text(params, "aws_session_name", reader);
+    let session_name = text(params, "aws_session_name", ambient, reader);
     if let Some(name) = session_name.as_ref().filter(|name| !is_session_name(&name.value)) {
         let hint = "Write 2 to 64 letters, digits or any of '+=,.@-_'";
         reader.mistake(&name.path, format!("aws_session_name {} is not accepted. {hint}", name.shown));
     }
-    let external_id = text(params, "aws_external_id", reader).map(|text| text.value);
+    let external_id = text(params, "aws_external_id", ambient, reader).map(|text| text.value);
     let duration = params.take("aws_session_duration");
     let duration = reader.number(duration, "seconds from 900 to 43200", |seconds| DURATION.contains(&seconds));
     Some(Role {
@@ -96,7 +105,7 @@ pub(super) fn role(params: &mut Section, has_token: bool, reader: &mut Reader) -
         external_id,
         duration: duration.map(Duration::from_secs_f64),
         tags: tags(params, reader),
-        sts_endpoint: sts_endpoint(params, reader),
+        sts_endpoint: sts_endpoint(params, ambient, reader),
     })
 }
 
@@ -120,8 +129,8 @@ fn tags(params: &mut Section, reader: &mut Reader) -> Vec<(String, String)> {
     tags
 }
 
-fn sts_endpoint(params: &mut Section, reader: &mut Reader) -> Option<String> {
-    let text = text(params, "aws_sts_endpoint", reader)?;
+fn sts_endpoint(params: &mut Section, ambient: Ambient, reader: &mut Reader) -> Option<String> {
+    let text = text(params, "aws_sts_endpoint", ambient, reader)?;
     match address(&text.value) {
         Ok(address) => Some(address),
         Err(why) => {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::Auth;
 use super::report::join;
-use super::role;
+use super::role::{self, Ambient};
 use super::section::{Field, Reader, Secret, Section, Text, Unset};
 
 /// Where AWS's own tools look for a Bedrock API key.
@@ -30,9 +30,10 @@ pub(super) fn auth(params: &mut Section, reader: &mut Reader) -> Option<Auth> {
         .filter(|name| params.members.get(*name).is_some_and(|value| !value.is_null()))
         .collect();
     let keys = keys(params, reader);
-    let profile = role::text(params, "aws_profile_name", reader).map(|text| text.value);
-    let token = role::token(params, reader);
-    let role = role::role(params, token.is_some(), reader);
+    let ambient = if key.is_some() { Ambient::Left } else { Ambient::Read };
+    let profile = role::text(params, "aws_profile_name", ambient, reader).map(|text| text.value);
+    let token = role::token(params, ambient, reader);
+    let role = role::role(params, token.is_some(), ambient, reader);
     if reader.report.mistakes.len() > mistakes {
         return None;
     }

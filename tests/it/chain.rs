@@ -179,3 +179,24 @@ async fn a_bearer_key_leaves_the_chain_alone() {
     assert_eq!(easel.emulator.calls()[0].auth, "bearer");
     assert_eq!(slow.received().len(), 0);
 }
+
+/// AWS's own crates log what a source answered; the program does not let them.
+#[tokio::test]
+async fn what_a_broken_source_answers_is_not_logged() {
+    let half = format!("{{\"AccessKeyId\": \"{ID}\", \"SecretAccessKey\": \"{SECRET}\", \"Token\": ");
+    let broken = Service::start(move |_, _| (200, half.clone())).await;
+    let named = NOVA.replace("us-east-1", "us-east-1, aws_profile_name: painter");
+    let container = ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &*broken.url);
+    let machine = ("AWS_EC2_METADATA_SERVICE_ENDPOINT", &*broken.url);
+    for (yaml, (name, value)) in [(NOVA, container), (NOVA, machine), (&named, ("LITELLM_LOG", "DEBUG"))] {
+        let start = Child::with(yaml).env("AWS_EC2_METADATA_DISABLED", "false").env(name, value);
+        let answer = start.path("answer.json").display().to_string();
+        let start = start
+            .file("answer.json", &format!("{{\"Version\": 1, \"SecretAccessKey\": \"{SECRET}\""))
+            .file(".aws/config", &format!("[profile painter]\ncredential_process = cat {answer}\n"));
+        let easel = start.start().await;
+        easel.says("missing credentials: 'nova-canvas' cannot be signed for").await;
+        assert_eq!(easel.generate().await.status(), 500);
+        assert!(!easel.said().contains("wJalrXUtnFEMI"), "{}", easel.said());
+    }
+}

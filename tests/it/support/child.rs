@@ -24,6 +24,8 @@ pub(crate) struct Builder {
 pub(crate) struct Child {
     pub(crate) url: String,
     pub(crate) emulator: Emulator,
+    /// Where the emulator listens.
+    pub(crate) upstream: String,
     process: Process,
     said: Arc<Mutex<String>>,
     serving: tokio::task::JoinHandle<()>,
@@ -104,7 +106,7 @@ impl Builder {
                 *hearing.lock().unwrap() += &format!("{line}\n");
             }
         });
-        Child { url, emulator, process, said, serving, _home: self.home }
+        Child { url, emulator, upstream, process, said, serving, _home: self.home }
     }
 }
 
