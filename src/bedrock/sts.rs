@@ -20,13 +20,13 @@ const SESSION_NAME: &str = "easel";
 /// Where AWS's one global STS signs for.
 const GLOBAL_REGION: &str = "us-east-1";
 
-/// Assumes a role with other credentials.
+/// Assumes a role with other credentials; they serve themselves if they are that role's already.
 pub(super) async fn assume(
     role: &Role,
     base: SharedCredentialsProvider,
     region: &str,
 ) -> Result<Credentials, NoCredentials> {
-    let loader = loader(role, region).credentials_provider(base);
+    let loader = loader(role, region).credentials_provider(base.clone());
     let config = Box::pin(loader.load()).await;
     let mut builder = AssumeRoleProvider::builder(&role.arn).session_name(session_name(role));
     if let Some(id) = &role.external_id {
@@ -39,7 +39,31 @@ pub(super) async fn assume(
         builder = builder.tags(role.tags.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     }
     let provider = Box::pin(builder.configure(&config).build()).await;
-    provider.provide_credentials().await.map_err(|error| NoCredentials::caused_by(&error))
+    let refusal = match provider.provide_credentials().await {
+        Ok(credentials) => return Ok(credentials),
+        Err(error) => NoCredentials::caused_by(&error),
+    };
+    if is_own(role, &config).await { base.provide_credentials().await.map_err(|_| refusal) } else { Err(refusal) }
+}
+
+/// Whether the credentials are a session of this very role: a task on ECS or a machine on EC2 whose role is written
+/// out. Few roles may assume themselves, so LiteLLM asks this too.
+async fn is_own(role: &Role, config: &SdkConfig) -> bool {
+    let answer = Box::pin(Client::new(config).get_caller_identity().send()).await;
+    let arn = answer.ok().and_then(|answer| answer.arn);
+    arn.as_deref().and_then(role_of).is_some_and(|own| role_of(&role.arn) == Some(own))
+}
+
+/// Partition, account and name of the role in an ARN, of the role itself or of a session of it, which knows no path.
+fn role_of(arn: &str) -> Option<[&str; 3]> {
+    let parts: Vec<_> = arn.splitn(6, ':').collect();
+    let [_, partition, _, _, account, resource] = parts[..] else { return None };
+    let name = match resource.split_once('/')? {
+        ("role", path) => path.rsplit('/').next()?,
+        ("assumed-role", session) => session.split('/').next()?,
+        _ => return None,
+    };
+    Some([partition, account, name])
 }
 
 /// Assumes a role with a web identity token, which needs no credentials.
@@ -100,6 +124,17 @@ fn region_of(endpoint: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_role_is_known_by_its_sessions() {
+        let painter = Some(["aws", "123456789012", "painter"]);
+        assert_eq!(role_of("arn:aws:iam::123456789012:role/studio/night/painter"), painter);
+        assert_eq!(role_of("arn:aws:sts::123456789012:assumed-role/painter/i-0a/b"), painter);
+        assert_ne!(role_of("arn:aws:sts::210987654321:assumed-role/painter/x"), painter);
+        for other in ["arn:aws:iam::123456789012:user/painter", "painter", "arn:aws:iam::123456789012:root"] {
+            assert_eq!(role_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn an_endpoint_names_the_region_it_signs_for() {

@@ -3,7 +3,7 @@
 
 use crate::support::NOVA;
 use crate::support::child::{Builder, Child, message};
-use crate::support::service::{ID, SECRET, Service, as_xml};
+use crate::support::service::{ID, SECRET, Service, as_json, as_xml};
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/painter";
 
@@ -187,4 +187,32 @@ async fn a_refusal_of_sts_is_said_in_words() {
     let yaml = with(&[&format!("aws_web_identity_token: /nowhere/token, aws_role_name: '{ROLE}'")]);
     let easel = Child::with(&yaml).env("AWS_ACCESS_KEY_ID", ID).env("AWS_SECRET_ACCESS_KEY", SECRET).start().await;
     easel.says("the web identity token in /nowhere/token cannot be read").await;
+}
+
+#[tokio::test]
+async fn a_task_whose_own_role_is_written_out_need_not_assume_it() {
+    let sts = Service::start(|asked, _| match &*asked.form()["Action"] {
+        "GetCallerIdentity" => (
+            200,
+            "<GetCallerIdentityResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><GetCallerIdentityResult>\
+             <Arn>arn:aws:sts::123456789012:assumed-role/painter/task</Arn><Account>123456789012</Account>\
+             <UserId>AROAEXAMPLE:task</UserId></GetCallerIdentityResult></GetCallerIdentityResponse>"
+                .into(),
+        ),
+        _ => {
+            (403, "<ErrorResponse><Error><Code>AccessDenied</Code><Message>no</Message></Error></ErrorResponse>".into())
+        }
+    })
+    .await;
+    let ecs = Service::start(|_, _| (200, as_json("of-the-task", 3600))).await;
+    for (role, status) in [(ROLE.to_owned(), 200), (ROLE.replace("painter", "other"), 500)] {
+        let start = Child::with(&with(&[&format!("aws_role_name: '{role}'")]))
+            .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &ecs.url)
+            .env("AWS_ENDPOINT_URL_STS", &sts.url);
+        let easel = start.start().await;
+        assert_eq!(easel.generate().await.status(), status, "{}", easel.said());
+        if status == 200 {
+            easel.assert_signed(Some("of-the-task"));
+        }
+    }
 }
