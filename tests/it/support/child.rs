@@ -140,7 +140,7 @@ impl Child {
 
     /// Waits until it has said this.
     pub(crate) async fn says(&self, words: &str) {
-        for _ in 0..400 {
+        for _ in 0..1000 {
             if self.said().contains(words) {
                 return;
             }
