@@ -13,7 +13,7 @@
 //! | F3 | [`auth`], [`router`] |
 //! | F2 | [`bedrock`] |
 //! | F1 | [`config`], [`provider`], [`reply`], [`openai`] |
-//! | F0 | [`catalog`], [`clock`], [`image`], [`metrics`], [`wishes`] |
+//! | F0 | [`api_key`], [`catalog`], [`clock`], [`image`], [`metrics`], [`wishes`] |
 //!
 //! # One request
 //!
@@ -27,6 +27,7 @@
 //!    the first byte of each call's first picture.
 //! 8. The watch, dropped at the end, writes the access line and the figures. Errors leave by `http::error`.
 
+pub mod api_key;
 pub mod auth;
 pub mod bedrock;
 pub mod catalog;

@@ -155,7 +155,11 @@ fn environment() -> Result<Environment, String> {
         }
         Err(error) => return Err(format!(".env: {error}")),
     }
-    Ok(Environment::new(std::env::vars()))
+    let env = Environment::new(std::env::vars());
+    let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".aws/config"));
+    let profiles = env.get("AWS_CONFIG_FILE").map(PathBuf::from).or_else(home).map(std::fs::read_to_string);
+    // A file that is missing or unreadable tells of no region; the AWS chain says more when it needs it.
+    Ok(env.with_profiles(&profiles.and_then(Result::ok).unwrap_or_default()))
 }
 
 fn run_check(args: Check, env: &Environment) -> ExitCode {
@@ -337,7 +341,9 @@ fn log_to_stderr(level: LevelFilter) {
     let others = if level > LevelFilter::INFO { LevelFilter::INFO } else { level.min(LevelFilter::WARN) };
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi).with_target(false);
-    let targets = Targets::new().with_default(others).with_target("easel", level);
+    // AWS's crates write answers of credential sources into warnings, secrets and all. What they fail with is said
+    // by `bedrock` in its own words.
+    let targets = Targets::new().with_default(others).with_target("aws_", LevelFilter::OFF).with_target("easel", level);
     tracing_subscriber::registry().with(lines).with(targets).init();
 }
 

@@ -1,24 +1,26 @@
-//! Who pays: a bearer key, keys from the config, or the AWS chain, cached until shortly before they expire.
+//! Who pays: a bearer key, keys from the config, or a source that AWS's chain or STS stands behind, cached.
 //!
 //! Must not sign, and never touches the AWS chain for a deployment that has a key of its own.
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use aws_config::sts::AssumeRoleProvider;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use futures_util::FutureExt;
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
-use crate::config::{Auth, Deployment, Role};
+use super::chain;
+use super::held::Source;
+use crate::config::{Auth, Deployment, WebToken};
 
-/// Credentials are fetched anew this long before they expire, and calls under way keep the old ones.
-const EARLY: Duration = Duration::from_secs(300);
+/// A source that has not answered by then has failed. Signing in by a process or over a slow proxy takes a while.
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Credentials without an expiry are looked up again after this, so that a changed file counts.
-const STATIC_LIFE: Duration = Duration::from_secs(300);
+/// Longer explanations are cut.
+const MAX_DETAIL: usize = 1000;
 
 /// How one call proves who it is.
 #[derive(Debug)]
@@ -30,26 +32,32 @@ pub(super) enum Identity {
 }
 
 /// The AWS chain found nothing, or what it found does not work. For the log: never shown to a caller.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NoCredentials(String);
+
+impl NoCredentials {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+
+    /// An error with all its causes on one line, each said once.
+    pub(super) fn caused_by(error: &dyn std::error::Error) -> Self {
+        let mut said: Vec<String> = Vec::new();
+        for cause in std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string) {
+            if !said.iter().any(|before| before.contains(&cause)) {
+                said.push(cause);
+            }
+        }
+        // What a credential process writes on standard error is in it, at whatever length.
+        Self(said.join(": ").replace(['\r', '\n'], " ").chars().take(MAX_DETAIL).collect())
+    }
+}
 
 /// Hands out identities; one cache for each source.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
     sources: Mutex<HashMap<String, Arc<Source>>>,
-}
-
-/// One source and what it last gave. The lock is held while fetching: one refresh at a time.
-#[derive(Debug, Default)]
-struct Source {
-    held: tokio::sync::Mutex<Option<Held>>,
-}
-
-#[derive(Debug)]
-struct Held {
-    credentials: Credentials,
-    until: SystemTime,
 }
 
 impl Identities {
@@ -58,74 +66,51 @@ impl Identities {
         let source = match &deployment.auth {
             Auth::Bearer { key, .. } => return Ok(Identity::Bearer(key.clone())),
             Auth::Keys { role: None, access_key_id, secret_access_key, session_token } => {
-                let credentials = fixed(access_key_id, secret_access_key, session_token.as_ref());
+                let credentials = chain::fixed(access_key_id, secret_access_key, session_token.as_ref());
                 return Ok(Identity::Aws(credentials));
             }
             auth => self.source(auth),
         };
-        let mut held = source.held.lock().await;
-        if let Some(held) = held.as_ref().filter(|held| now < held.until) {
-            return Ok(Identity::Aws(held.credentials.clone()));
-        }
-        let credentials = fetch(&deployment.auth, &deployment.region).await?;
-        let until = credentials.expiry().map_or(now + STATIC_LIFE, |expiry| expiry - EARLY);
-        *held = Some(Held { credentials: credentials.clone(), until });
-        Ok(Identity::Aws(credentials))
+        let fetch = || {
+            let (auth, region) = (deployment.auth.clone(), deployment.region.clone());
+            async move { within_patience(chain::fetch(&auth, &region)).await }
+        };
+        source.get(now, fetch).await.map(Identity::Aws)
     }
 
-    /// The cache of a source. Its name holds no secret: keys are told apart by their ids.
+    /// Forgets credentials that AWS has refused, so that the next call fetches anew.
+    pub(super) fn forget(&self, deployment: &Deployment, refused: &Credentials) {
+        if !matches!(deployment.auth, Auth::Bearer { .. } | Auth::Keys { role: None, .. }) {
+            self.source(&deployment.auth).forget(refused);
+        }
+    }
+
+    /// The cache of a source. Its name holds no secret: keys are told apart by their ids, tokens by their digests.
     fn source(&self, auth: &Auth) -> Arc<Source> {
         let name = match auth {
             Auth::Bearer { .. } => String::new(),
             Auth::Keys { access_key_id, role, .. } => format!("keys {access_key_id} {role:?}"),
             Auth::Chain { profile, role } => format!("chain {profile:?} {role:?}"),
+            Auth::WebIdentity { token: WebToken::File(path), role } => format!("file {path:?} {role:?}"),
+            Auth::WebIdentity { token: WebToken::Text(token), role } => {
+                format!("token {:?} {role:?}", Sha256::digest(token.expose_secret()))
+            }
         };
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.entry(name).or_default().clone()
     }
 }
 
-fn fixed(id: &str, secret: &SecretString, token: Option<&SecretString>) -> Credentials {
-    Credentials::from_keys(id, secret.expose_secret(), token.map(|t| t.expose_secret().to_owned()))
-}
-
-async fn fetch(auth: &Auth, region: &str) -> Result<Credentials, NoCredentials> {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(region.to_owned()));
-    let role = match auth {
-        Auth::Bearer { .. } => return Err(NoCredentials("a bearer key needs no AWS credentials".into())),
-        Auth::Keys { access_key_id, secret_access_key, session_token, role } => {
-            loader = loader.credentials_provider(fixed(access_key_id, secret_access_key, session_token.as_ref()));
-            role
-        }
-        Auth::Chain { profile, role } => {
-            if let Some(profile) = profile {
-                loader = loader.profile_name(profile);
-            }
-            role
-        }
-    };
-    let config = Box::pin(loader.load()).await;
-    let provider = match role {
-        Some(role) => SharedCredentialsProvider::new(Box::pin(assume(role, &config)).await),
-        None => {
-            config.credentials_provider().ok_or_else(|| NoCredentials("there is no credentials provider".into()))?
-        }
-    };
-    provider.provide_credentials().await.map_err(|error| NoCredentials(sources_of(&error)))
-}
-
-async fn assume(role: &Role, config: &SdkConfig) -> AssumeRoleProvider {
-    let mut builder =
-        AssumeRoleProvider::builder(&role.arn).session_name(role.session_name.as_deref().unwrap_or("easel"));
-    if let Some(id) = &role.external_id {
-        builder = builder.external_id(id);
+/// An answer in any case: aws-config panics where a metadata service names a role that cannot stand in an address.
+async fn within_patience(
+    fetch: impl Future<Output = Result<Credentials, NoCredentials>>,
+) -> Result<Credentials, NoCredentials> {
+    let fetch = AssertUnwindSafe(Box::pin(fetch)).catch_unwind();
+    match tokio::time::timeout(PATIENCE, fetch).await {
+        Ok(Ok(fetched)) => fetched,
+        Ok(Err(_)) => Err(NoCredentials::new("the source answered what cannot be understood")),
+        Err(_) => Err(NoCredentials::new(format!("the source gave no answer within {} s", PATIENCE.as_secs()))),
     }
-    builder.configure(config).build().await
-}
-
-/// An error with all its causes on one line.
-fn sources_of(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -139,5 +124,12 @@ mod tests {
         let (a, b, c) =
             (identities.source(&chain(None)), identities.source(&chain(None)), identities.source(&chain(Some("dev"))));
         assert!(Arc::ptr_eq(&a, &b) && !Arc::ptr_eq(&a, &c));
+    }
+
+    #[test]
+    fn causes_are_said_once_on_one_line() {
+        let inner = std::io::Error::other("the session\nis over");
+        let outer = std::io::Error::other(inner);
+        assert_eq!(NoCredentials::caused_by(&outer).to_string(), "the session is over");
     }
 }

@@ -2,24 +2,26 @@
 //!
 //! Must not know OpenAI's API, aliases or fallbacks, and never sends a request twice.
 
-mod api_key;
+mod chain;
 mod credentials;
 mod error;
+mod held;
 mod remedy;
 mod reply;
 mod sigv4;
+mod sts;
 
 use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use aws_credential_types::Credentials;
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Certificate;
 use secrecy::ExposeSecret;
 
-pub use api_key::{ApiKey, utc};
 pub use credentials::NoCredentials;
 use credentials::{Identities, Identity};
 pub use error::{Denial, Error, Kind};
@@ -27,6 +29,7 @@ pub use remedy::{key_problem, remedy};
 pub use reply::Reply;
 use sigv4::Parts;
 
+use crate::api_key::ApiKey;
 use crate::clock::Clock;
 use crate::config::{Auth, Deployment};
 
@@ -79,7 +82,7 @@ impl Client {
         let url = invoke_url(&deployment.endpoint, &deployment.model_id);
         let url = reqwest::Url::parse(&url)
             .map_err(|_| Error::local(Kind::NotFound, format!("the endpoint {} is no URL", deployment.endpoint)))?;
-        let headers = self.headers(deployment, &url, &body).await?;
+        let (headers, signed_with) = self.headers(deployment, &url, &body).await?;
         let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         let http = if loopback { &self.loopback } else { &self.outward };
         let http = http.as_ref().map_err(|error| Error::local(Kind::Unreached, error))?;
@@ -93,14 +96,26 @@ impl Client {
         }
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = reply::read_up_to(answer, MAX_ERROR_BODY, timeout).await;
-        Err(Error::from_answer(status, &headers, &body))
+        let error = Error::from_answer(status, &headers, &body);
+        if let (Some(credentials), Kind::Denied(Denial::Expired | Denial::SignatureRefused)) = (signed_with, error.kind)
+        {
+            // Not sent again with others: that is for the router to decide. But the next call shall have them.
+            self.identities.forget(deployment, &credentials);
+        }
+        Err(error)
     }
 
-    async fn headers(&self, deployment: &Deployment, url: &reqwest::Url, body: &Bytes) -> Result<HeaderMap, Error> {
+    /// The headers of a call, and the credentials that it is signed with, if it is.
+    async fn headers(
+        &self,
+        deployment: &Deployment,
+        url: &reqwest::Url,
+        body: &Bytes,
+    ) -> Result<(HeaderMap, Option<Credentials>), Error> {
         let now = self.clock.now();
         let identity = self.identities.get(deployment, now).await;
         match identity.map_err(|e| Error::local(Kind::Denied(Denial::NoCredentials), e.to_string()))? {
-            Identity::Bearer(key) => bearer(key.expose_secret()),
+            Identity::Bearer(key) => Ok((bearer(key.expose_secret())?, None)),
             Identity::Aws(credentials) => {
                 // Must be what the client sends: the port only where it is not the scheme's own.
                 let host = match (url.host_str().unwrap_or_default(), url.port()) {
@@ -108,8 +123,9 @@ impl Client {
                     (host, None) => host.to_owned(),
                 };
                 let parts = Parts { url: url.as_str(), host: &host, region: &deployment.region };
-                sigv4::sign(parts, body, &credentials, now)
-                    .map_err(|e| Error::local(Kind::Denied(Denial::SignatureRefused), e.to_string()))
+                let headers = sigv4::sign(parts, body, &credentials, now)
+                    .map_err(|e| Error::local(Kind::Denied(Denial::SignatureRefused), e.to_string()))?;
+                Ok((headers, Some(credentials)))
             }
         }
     }
@@ -132,6 +148,7 @@ pub fn describe_auth(deployment: &Deployment, clock: Clock) -> String {
             format!("bearer, {kind}, from {source}")
         }
         Auth::Keys { role, .. } => format!("SigV4 with the keys in the config{}", with_role(role)),
+        Auth::WebIdentity { role, .. } => format!("SigV4 with a web identity token, assuming the role {}", role.arn),
         Auth::Chain { profile: Some(profile), role } => {
             format!("SigV4 with the AWS profile '{profile}'{}", with_role(role))
         }

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 
 use secrecy::ExposeSecret;
 
-use super::{ApiKey, Denial, utc};
+use super::Denial;
+use crate::api_key::{ApiKey, utc};
 use crate::config::{Auth, Deployment};
 
 /// What is wrong and what to do. The first words are those of AWS's own guide: invalid bearer token, access denied,

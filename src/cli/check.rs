@@ -174,10 +174,11 @@ fn life(life: Life, today: Date) -> String {
 
 fn signs_with(auth: &Auth) -> String {
     let (with, role) = match auth {
-        Auth::Bearer { source, .. } => (format!("the API key from {source}"), &None),
-        Auth::Keys { role, .. } => ("the AWS keys in the config".into(), role),
-        Auth::Chain { profile: Some(profile), role } => (format!("the AWS profile '{profile}'"), role),
-        Auth::Chain { profile: None, role } => ("the AWS credentials that the machine has".into(), role),
+        Auth::Bearer { source, .. } => (format!("the API key from {source}"), None),
+        Auth::Keys { role, .. } => ("the AWS keys in the config".into(), role.as_ref()),
+        Auth::Chain { profile: Some(profile), role } => (format!("the AWS profile '{profile}'"), role.as_ref()),
+        Auth::Chain { profile: None, role } => ("the AWS credentials that the machine has".into(), role.as_ref()),
+        Auth::WebIdentity { role, .. } => ("a web identity token".into(), Some(role)),
     };
     match role {
         Some(role) => format!("the role {}, assumed with {with}", role.arn),

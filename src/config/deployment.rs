@@ -122,7 +122,8 @@ fn settle(
     reader: &mut Reader,
 ) -> Option<Draft> {
     let auth = signing::auth(&mut params, reader);
-    let region = region::region(&mut params, target.as_ref(), None, reader);
+    let told = auth.as_ref().and_then(|auth| region::of_auth(auth, &reader.env));
+    let region = region::region(&mut params, target.as_ref(), told.as_deref(), reader);
     let endpoint = region::endpoint(&mut params, region.as_deref(), reader);
     if matches!(auth, Some(Auth::Bearer { .. })) && region::in_the_clear(&endpoint) {
         reader.warn(&params.path, "the API key crosses the network in the clear. Use an https:// address");

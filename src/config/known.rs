@@ -37,11 +37,6 @@ pub(super) const PARAMS: &[Unused] = &[
     unused(&["stream_timeout"], "Bedrock streams no pictures; 'timeout' is what counts"),
     unused(&["region_name"], "it only filters deployments in LiteLLM. The region is 'aws_region_name'"),
     unused(&["aws_bearer_token"], "LiteLLM does not know it either, so nothing is signed with it. Write 'api_key'"),
-    unused(
-        &["aws_web_identity_token"],
-        "Easel does not honour it yet; AWS_WEB_IDENTITY_TOKEN_FILE and AWS_ROLE_ARN in the environment do the same",
-    ),
-    unused(&["aws_sts_endpoint", "aws_session_tags"], LATER),
     unused(&["additional_drop_params", "allowed_openai_params", "extra_headers", "mock_response", "order"], LATER),
     unused(&["guardrailIdentifier", "guardrailVersion", "guardrailConfig", "guardrails", "trace"], LATER),
     unused(&["serviceTier", "service_tier", "performanceConfig", "requestMetadata"], LATER),
@@ -165,7 +160,8 @@ pub(super) mod read {
     pub(in super::super) const PARAMS: &[&str] = &[
         "model", "model_id", "api_key", "api_base", "base_url", "base_model", "aws_region_name", "aws_access_key_id",
         "aws_secret_access_key", "aws_session_token", "aws_session_name", "aws_profile_name", "aws_role_name",
-        "aws_external_id", "aws_bedrock_runtime_endpoint", "litellm_credential_name", "timeout", "num_retries",
+        "aws_external_id", "aws_session_duration", "aws_session_tags", "aws_sts_endpoint", "aws_web_identity_token",
+        "aws_bedrock_runtime_endpoint", "litellm_credential_name", "timeout", "num_retries",
         "weight", "rpm", "tpm", "drop_params", "stream", "output_cost_per_image",
     ];
     pub(in super::super) const INFO: &[&str] = &["id", "mode", "base_model", "output_cost_per_image"];

@@ -9,15 +9,17 @@ mod known;
 mod leftovers;
 mod life;
 mod model;
+mod profile;
 mod region;
 mod report;
 mod resolve;
+mod role;
 mod section;
 mod signing;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +32,11 @@ use crate::wishes::Wishes;
 
 /// The environment as a value, so that tests and reloads can bring their own. An empty variable is an unset one.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<String, String>);
+pub struct Environment {
+    variables: BTreeMap<String, String>,
+    /// Which region the profiles of AWS's files prefer.
+    regions: BTreeMap<String, String>,
+}
 
 /// The whole configuration, resolved: what it means, not how it was written.
 #[derive(Debug)]
@@ -116,6 +122,13 @@ pub enum Auth {
         /// A role to assume with them.
         role: Option<Role>,
     },
+    /// SigV4 with what STS gives for a web identity token; needs no other credentials.
+    WebIdentity {
+        /// `aws_web_identity_token`.
+        token: WebToken,
+        /// The role to assume with it.
+        role: Role,
+    },
 }
 
 /// A role to assume by STS.
@@ -127,6 +140,21 @@ pub struct Role {
     pub session_name: Option<String>,
     /// `aws_external_id`.
     pub external_id: Option<String>,
+    /// `aws_session_duration`, which LiteLLM does not have: how long a session lives (STS's default is an hour).
+    pub duration: Option<Duration>,
+    /// `aws_session_tags`: keys and values.
+    pub tags: Vec<(String, String)>,
+    /// `aws_sts_endpoint`, where it is not the region's own.
+    pub sts_endpoint: Option<String>,
+}
+
+/// A web identity token.
+#[derive(Clone, Debug)]
+pub enum WebToken {
+    /// The token itself.
+    Text(SecretString),
+    /// A file that is read each time: whoever writes it renews it.
+    File(PathBuf),
 }
 
 /// A sentence about a place in the config.
@@ -183,27 +211,41 @@ impl Deployment {
 impl Environment {
     /// The environment with these variables; empty values count as unset.
     pub fn new(variables: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(variables.into_iter().filter(|(_, value)| !value.is_empty()).collect())
+        let variables = variables.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        Self { variables, regions: BTreeMap::new() }
     }
 
     /// The same with one more variable, which wins over one of that name.
     #[must_use]
     pub fn with(mut self, name: &str, value: &str) -> Self {
-        self.0.insert(name.to_owned(), value.to_owned());
-        self.0.retain(|_, value| !value.is_empty());
+        self.variables.insert(name.to_owned(), value.to_owned());
+        self.variables.retain(|_, value| !value.is_empty());
         self
+    }
+
+    /// The same with what AWS's config file (`~/.aws/config`) says of its profiles' regions.
+    #[must_use]
+    pub fn with_profiles(mut self, config_file: &str) -> Self {
+        self.regions = profile::regions(config_file);
+        self
+    }
+
+    /// The region of a profile, or of the one that AWS's tools would take.
+    fn region_of_profile(&self, name: Option<&str>) -> Option<&str> {
+        let name = name.or_else(|| self.get("AWS_PROFILE")).unwrap_or("default");
+        self.regions.get(name).map(String::as_str)
     }
 
     /// The value of a variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.variables.get(name).map(String::as_str)
     }
 }
 
 /// Names only: values may be secrets.
 impl fmt::Debug for Environment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.variables.keys()).finish()
     }
 }
 

@@ -3,10 +3,13 @@
 //! Must not know who pays, nor read anything but the params it is handed and the environment.
 
 use http::Uri;
+use secrecy::ExposeSecret;
 
 use super::model::Target;
 use super::report::Report;
 use super::section::{Field, Reader, Section, Text, Unset, truth};
+use super::{Auth, Environment};
+use crate::api_key::ApiKey;
 
 /// Where LiteLLM ends up when nobody names a region.
 const LAST_RESORT: &str = "us-west-2";
@@ -22,11 +25,27 @@ pub(super) fn looks_like_region(text: &str) -> bool {
     is_region(text) && text.ends_with(|c: char| c.is_ascii_digit()) && text.matches('-').count() >= 2
 }
 
-/// The region, by LiteLLM's precedence; then what the key says of itself, and what the catalogue leaves as a choice.
+/// What those say of a region who pay: a short-term key works in one only, and a profile may prefer one.
+pub(super) fn of_auth(auth: &Auth, env: &Environment) -> Option<String> {
+    let of_key = match auth {
+        Auth::Bearer { key, .. } => ApiKey::read(key.expose_secret()).region().map(str::to_owned),
+        Auth::Keys { .. } | Auth::WebIdentity { .. } | Auth::Chain { .. } => None,
+    };
+    let profile = match auth {
+        Auth::Chain { profile, .. } => profile.as_deref(),
+        Auth::Bearer { .. } | Auth::Keys { .. } | Auth::WebIdentity { .. } => None,
+    };
+    let region = of_key.or_else(|| env.region_of_profile(profile).map(str::to_owned));
+    // One that is none is passed over: it stands in no file that the report could point at.
+    region.filter(|region| is_region(region))
+}
+
+/// The region, by LiteLLM's precedence; then what those who pay say (`of_auth`), and what the catalogue leaves as a
+/// choice.
 pub(super) fn region(
     params: &mut Section,
     target: Option<&Target>,
-    key: Option<&str>,
+    told: Option<&str>,
     reader: &mut Reader,
 ) -> Option<String> {
     let written = reader.text(params.take("aws_region_name"), Unset::Warning);
@@ -46,7 +65,7 @@ pub(super) fn region(
             found = Some(text.value);
         }
     }
-    let region = found.or_else(|| key.map(str::to_owned)).unwrap_or_else(|| unnamed(target, &params.path, reader));
+    let region = found.or_else(|| told.map(str::to_owned)).unwrap_or_else(|| unnamed(target, &params.path, reader));
     offered(&region, target, &params.path, reader);
     Some(region)
 }
@@ -130,11 +149,18 @@ pub(super) fn endpoint(params: &mut Section, region: Option<&str>, reader: &mut 
         }
     }
     let on = |name: &str| reader.env.get(name).and_then(truth) == Some(true);
-    found.unwrap_or_else(|| host(region, on("AWS_USE_FIPS_ENDPOINT"), on("AWS_USE_DUALSTACK_ENDPOINT")))
+    let [fips, dual_stack] = ["AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT"].map(on);
+    let Some(address) = found else { return host(region, fips, dual_stack) };
+    if fips || dual_stack {
+        let name = if fips { "AWS_USE_FIPS_ENDPOINT" } else { "AWS_USE_DUALSTACK_ENDPOINT" };
+        let hint = "Write the address that you mean, or leave it out";
+        reader.warn(&params.path, format!("{name} goes unused, because the address to call is given. {hint}"));
+    }
+    address
 }
 
 /// An http(s) address without what could hide a secret or break the path behind it.
-fn address(text: &str) -> Result<String, &'static str> {
+pub(super) fn address(text: &str) -> Result<String, &'static str> {
     let text = text.trim_end_matches('/');
     let uri: Uri = text.parse().map_err(|_| "is no http(s) URL")?;
     let host = uri.host().unwrap_or_default();
@@ -195,11 +221,22 @@ mod tests {
             ("us-iso-east-1", "https://bedrock-runtime.us-iso-east-1.c2s.ic.gov"),
             ("us-isob-east-1", "https://bedrock-runtime.us-isob-east-1.sc2s.sgov.gov"),
             ("us-isof-south-1", "https://bedrock-runtime.us-isof-south-1.csp.hci.ic.gov"),
+            ("eu-isoe-west-1", "https://bedrock-runtime.eu-isoe-west-1.cloud.adc-e.uk"),
         ] {
             assert_eq!(host(region, false, false), expected);
         }
-        assert_eq!(host("us-east-1", true, false), "https://bedrock-runtime-fips.us-east-1.amazonaws.com");
-        assert_eq!(host("us-east-1", true, true), "https://bedrock-runtime-fips.us-east-1.api.aws");
+        for (region, fips, dual_stack, expected) in [
+            ("us-east-1", true, false, "https://bedrock-runtime-fips.us-east-1.amazonaws.com"),
+            ("us-east-1", false, true, "https://bedrock-runtime.us-east-1.api.aws"),
+            ("us-east-1", true, true, "https://bedrock-runtime-fips.us-east-1.api.aws"),
+            ("us-gov-west-1", true, false, "https://bedrock-runtime-fips.us-gov-west-1.amazonaws.com"),
+            ("us-gov-west-1", true, true, "https://bedrock-runtime-fips.us-gov-west-1.api.aws"),
+            ("cn-north-1", false, true, "https://bedrock-runtime.cn-north-1.api.amazonwebservices.com.cn"),
+            ("eusc-de-east-1", false, true, "https://bedrock-runtime.eusc-de-east-1.api.amazonwebservices.eu"),
+            ("eusc-de-east-1", true, false, "https://bedrock-runtime-fips.eusc-de-east-1.amazonaws.eu"),
+        ] {
+            assert_eq!(host(region, fips, dual_stack), expected);
+        }
     }
 
     #[test]

@@ -215,6 +215,7 @@ fn digest(deployment: &Deployment, position: usize) -> String {
         Auth::Bearer { source, .. } => format!("bearer {source}"),
         Auth::Keys { role, .. } => format!("keys {role:?}"),
         Auth::Chain { profile, role } => format!("chain {profile:?} {role:?}"),
+        Auth::WebIdentity { role, .. } => format!("web identity {role:?}"),
     };
     let Deployment { alias, model_id, region, endpoint, .. } = deployment;
     let parts = [alias, &deployment.model.id, model_id, region, endpoint, &auth, &position.to_string()];

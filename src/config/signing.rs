@@ -5,9 +5,10 @@
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
+use super::Auth;
 use super::report::join;
+use super::role::{self, Ambient};
 use super::section::{Field, Reader, Secret, Section, Text, Unset};
-use super::{Auth, Role};
 
 /// Where AWS's own tools look for a Bedrock API key.
 const ENV_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
@@ -24,13 +25,15 @@ pub(super) fn auth(params: &mut Section, reader: &mut Reader) -> Option<Auth> {
         let value = Value::String(format!("os.environ/{ENV_KEY}"));
         reader.secret(Some(Field { path: String::new(), value }), Unset::Silent)
     });
-    let idle: Vec<_> = ["aws_access_key_id", "aws_profile_name", "aws_role_name"]
+    let idle: Vec<_> = ["aws_access_key_id", "aws_profile_name", "aws_role_name", "aws_web_identity_token"]
         .into_iter()
         .filter(|name| params.members.get(*name).is_some_and(|value| !value.is_null()))
         .collect();
     let keys = keys(params, reader);
-    let profile = reader.text(params.take("aws_profile_name"), Unset::Warning).map(|text| text.value);
-    let role = role(params, reader);
+    let ambient = if key.is_some() { Ambient::Left } else { Ambient::Read };
+    let profile = role::text(params, "aws_profile_name", ambient, reader).map(|text| text.value);
+    let token = role::token(params, ambient, reader);
+    let role = role::role(params, token.is_some(), ambient, reader);
     if reader.report.mistakes.len() > mistakes {
         return None;
     }
@@ -43,14 +46,20 @@ pub(super) fn auth(params: &mut Section, reader: &mut Reader) -> Option<Auth> {
         }
         return Some(Auth::Bearer { key: value, source });
     }
-    Some(match keys {
-        Some((id, secret, session)) => Auth::Keys {
+    Some(match (token, role, keys) {
+        // LiteLLM's order: a token comes before keys and profiles.
+        (Some(token), Some(role), _) => Auth::WebIdentity { token, role },
+        (_, role, Some((id, secret, session))) => Auth::Keys {
             access_key_id: id.value,
             secret_access_key: secret.value,
             session_token: session.map(|secret| secret.value),
             role,
         },
-        None => Auth::Chain { profile, role },
+        (_, Some(role), None) if profile.is_none() => match role::own(&role, &reader.env) {
+            Some(token) => Auth::WebIdentity { token, role },
+            None => Auth::Chain { profile, role: Some(role) },
+        },
+        (_, role, None) => Auth::Chain { profile, role },
     })
 }
 
@@ -105,22 +114,4 @@ fn keys(params: &mut Section, reader: &mut Reader) -> Option<(Text, Secret, Opti
         }
     }
     None
-}
-
-fn role(params: &mut Section, reader: &mut Reader) -> Option<Role> {
-    let arn = reader.text(params.take("aws_role_name"), Unset::Warning);
-    let session_name = reader.text(params.take("aws_session_name"), Unset::Warning);
-    let external_id = reader.text(params.take("aws_external_id"), Unset::Warning);
-    let Some(arn) = arn else {
-        for text in [session_name, external_id].into_iter().flatten() {
-            reader.warn(&text.path, "goes unused without aws_role_name");
-        }
-        return None;
-    };
-    if !(arn.value.starts_with("arn:") && arn.value.contains(":role/")) {
-        let hint = "Write it like 'arn:aws:iam::123456789012:role/painter'";
-        reader.mistake(&arn.path, format!("aws_role_name {} is no role ARN. {hint}", arn.shown));
-    }
-    let value = |text: Text| text.value;
-    Some(Role { arn: arn.value, session_name: session_name.map(value), external_id: external_id.map(value) })
 }

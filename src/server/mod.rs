@@ -4,12 +4,14 @@
 
 mod tls;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use axum::serve::ListenerExt;
+use futures_util::future::join_all;
 use reqwest::Certificate;
 use tokio::net::TcpListener;
 
@@ -146,19 +148,27 @@ fn report(config: &Config, clock: Clock) {
     }
 }
 
-/// Looks once whether the AWS chain finds credentials, so that a start without any says so before the first request.
+/// Looks once whether there are credentials to sign with, so that a start without any says so before the first
+/// request. All at once: deployments that share a source share its answer, and a slow one holds nobody up.
 async fn look_for_credentials(app: Arc<App>) {
-    for deployment in app.router.table().deployments() {
-        if matches!(deployment.auth, Auth::Bearer { .. }) {
-            continue;
+    let deployments = app.router.table().deployments();
+    let signing = deployments.filter(|deployment| !matches!(deployment.auth, Auth::Bearer { .. }));
+    let lookups = signing.map(|deployment| {
+        let client = app.router.client();
+        async move { (deployment.alias.clone(), client.find_credentials(deployment).await) }
+    });
+    let mut missing = BTreeMap::<String, BTreeSet<String>>::new();
+    for (alias, found) in join_all(lookups).await {
+        if let Err(error) = found {
+            missing.entry(error.to_string()).or_default().insert(format!("'{alias}'"));
         }
-        if let Err(error) = app.router.client().find_credentials(deployment).await {
-            let alias = &deployment.alias;
-            tracing::warn!(
-                detail = %error,
-                "missing credentials: '{alias}' cannot be signed for. Set AWS_BEARER_TOKEN_BEDROCK, or AWS access keys, \
-                 or run with a profile or a role"
-            );
-        }
+    }
+    for (detail, aliases) in missing {
+        let aliases = aliases.into_iter().collect::<Vec<_>>().join(", ");
+        tracing::warn!(
+            detail,
+            "missing credentials: {aliases} cannot be signed for. Set AWS_BEARER_TOKEN_BEDROCK, or AWS access keys, or \
+             run with a profile or a role"
+        );
     }
 }

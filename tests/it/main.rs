@@ -4,12 +4,17 @@
 
 mod broken_upstream;
 mod catalogue;
+mod chain;
 mod check;
 mod config;
+mod config_signing;
 mod doors;
 mod emulator;
 mod generations;
 mod openapi;
+mod proxies;
+mod refresh;
+mod roles;
 mod root_files;
 mod routing;
 mod secrecy;

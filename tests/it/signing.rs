@@ -82,7 +82,7 @@ async fn a_short_term_key_says_what_is_wrong_with_it() {
 }
 
 /// TLS in front of a plain server on this machine; answers its address.
-async fn tls_in_front_of(plain: String, certificate: &CertifiedKey<rcgen::KeyPair>) -> String {
+pub(crate) async fn tls_in_front_of(plain: String, certificate: &CertifiedKey<rcgen::KeyPair>) -> String {
     let key = PrivateKeyDer::try_from(certificate.signing_key.serialize_der()).unwrap();
     let chain = vec![certificate.cert.der().clone()];
     let config = ServerConfig::builder().with_no_client_auth().with_single_cert(chain, key).unwrap();

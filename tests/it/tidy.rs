@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Which floor a module stands on; a file imports only from lower ones.
 const FLOORS: &[(u8, &[&str])] = &[
-    (0, &["catalog", "clock", "image", "metrics", "wishes"]),
+    (0, &["api_key", "catalog", "clock", "image", "metrics", "wishes"]),
     (1, &["config", "provider", "reply", "openai"]),
     (2, &["bedrock"]),
     (3, &["auth", "router"]),
@@ -178,7 +178,6 @@ fn exceptions_to_clippys_rules_give_reasons() {
         }
         assert!(!text.contains("#[allow"), "{}: use #[expect(..., reason)]", path.display());
     }
-    let expected = [("src/main.rs", 1), ("src/server/mod.rs", 2), ("src/server/tls.rs", 2)]
-        .map(|(path, count)| (path.to_owned(), count));
-    assert_eq!(homes.into_iter().collect::<Vec<_>>(), expected);
+    let expected = [("src/bedrock/held.rs", 1), ("src/main.rs", 1), ("src/server/mod.rs", 2), ("src/server/tls.rs", 2)];
+    assert_eq!(homes.into_iter().collect::<Vec<_>>(), expected.map(|(path, count)| (path.to_owned(), count)));
 }

@@ -1,6 +1,9 @@
 //! Easel and a Bedrock of its own, each on a free port, for one test.
 //! Must not hide what goes over the wire: tests speak HTTP to Easel and read what the emulator received.
 
+pub(crate) mod child;
+pub(crate) mod service;
+
 use std::time::SystemTime;
 
 use easel::catalog::Catalog;

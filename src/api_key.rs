@@ -33,6 +33,14 @@ impl ApiKey {
         key.strip_prefix("bedrock-api-key-").and_then(short_term).unwrap_or(Self::Unknown)
     }
 
+    /// The only region that takes it, if there is but one.
+    pub fn region(&self) -> Option<&str> {
+        match self {
+            Self::ShortTerm { region, .. } => Some(region),
+            Self::LongTerm | Self::Unknown => None,
+        }
+    }
+
     /// Whether it has expired at `now`.
     pub fn expired(&self, now: SystemTime) -> bool {
         matches!(self, Self::ShortTerm { expires, .. } if *expires <= now)
@@ -79,7 +87,7 @@ mod tests {
 
     #[test]
     fn reads_every_vector() {
-        let file = include_str!("../../tests/fixtures/sigv4-and-api-keys.json");
+        let file = include_str!("../tests/fixtures/sigv4-and-api-keys.json");
         let vectors: serde_json::Value = serde_json::from_str(file).unwrap();
         let minted: SystemTime = datetime!(2026-11-22 12:00 UTC).into();
         let tokens = vectors["tokens"].as_array().unwrap();

@@ -1,0 +1,56 @@
+//! Where credentials come from: AWS's chain, one profile of it, and what STS makes of them.
+//!
+//! Must not keep anything: each fetch reads files and asks services anew, so that a changed profile counts.
+
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{Region, imds};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::credentials::NoCredentials;
+use super::sts;
+use crate::config::Auth;
+
+/// Each of the two questions to EC2's metadata service; where there is none, the address often swallows packets.
+const IMDS_PATIENCE: Duration = Duration::from_millis(2400);
+
+/// Credentials that stand in the config.
+pub(super) fn fixed(id: &str, secret: &SecretString, token: Option<&SecretString>) -> Credentials {
+    Credentials::from_keys(id, secret.expose_secret(), token.map(|t| t.expose_secret().to_owned()))
+}
+
+/// Credentials for a deployment in this region.
+pub(super) async fn fetch(auth: &Auth, region: &str) -> Result<Credentials, NoCredentials> {
+    let (base, role) = match auth {
+        Auth::Bearer { .. } => return Err(NoCredentials::new("a bearer key needs no AWS credentials")),
+        Auth::WebIdentity { token, role } => return sts::assume_by_token(role, token, region).await,
+        Auth::Keys { access_key_id, secret_access_key, session_token, role } => {
+            let credentials = fixed(access_key_id, secret_access_key, session_token.as_ref());
+            (SharedCredentialsProvider::new(credentials), role)
+        }
+        Auth::Chain { profile: Some(profile), role } => (one_profile(profile, region), role),
+        Auth::Chain { profile: None, role } => (whole_chain(region).await, role),
+    };
+    match role {
+        Some(role) => sts::assume(role, base, region).await,
+        None => base.provide_credentials().await.map_err(|error| NoCredentials::caused_by(&error)),
+    }
+}
+
+/// A profile that is asked for by name, without the chain around it: there, keys in the environment come first.
+fn one_profile(name: &str, region: &str) -> SharedCredentialsProvider {
+    let config = ProviderConfig::default().with_region(Some(Region::new(region.to_owned())));
+    let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(name).build();
+    SharedCredentialsProvider::new(provider)
+}
+
+async fn whole_chain(region: &str) -> SharedCredentialsProvider {
+    let metadata = imds::Client::builder().max_attempts(2).operation_timeout(IMDS_PATIENCE).build();
+    let chain = DefaultCredentialsChain::builder().region(Region::new(region.to_owned())).imds_client(metadata);
+    SharedCredentialsProvider::new(chain.build().await)
+}
