@@ -59,9 +59,11 @@ pub struct Server {
 pub enum StartError {
     /// Everybody could spend: the door is weak, and the address is not loopback.
     #[error(
-        "{address} can be reached from other machines, and there is no master key of your own (the published examples \
-         do not count). Set LITELLM_MASTER_KEY, for instance to the output of: echo \"sk-$(openssl rand -hex 24)\". Or \
-         listen on 127.0.0.1 with --host"
+        "there is no master key of your own (the published examples do not count), and other machines could reach \
+         {address}.\n  \
+         Set one:           LITELLM_MASTER_KEY=sk-$(openssl rand -hex 24)\n  \
+         Or listen here:    HOST=127.0.0.1, or --host 127.0.0.1 (not in a container: nobody could reach it)\n  \
+         Or let anybody in: LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true"
     )]
     WeakKey {
         /// Where it would have listened.

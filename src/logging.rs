@@ -1,0 +1,30 @@
+//! How much is said on standard error, and by whom.
+//!
+//! Must not let other crates say more than INFO: some of them log whole requests below that.
+
+use easel::config::Environment;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Flags win over LITELLM_LOG (DEBUG, INFO, WARNING, ERROR).
+pub(crate) fn level(debug: bool, detailed_debug: bool, env: &Environment) -> LevelFilter {
+    let named = env.get("LITELLM_LOG").map(|name| if name.eq_ignore_ascii_case("warning") { "warn" } else { name });
+    match (detailed_debug, debug) {
+        (true, _) => LevelFilter::TRACE,
+        (false, true) => LevelFilter::DEBUG,
+        (false, false) => named.and_then(|name| name.parse().ok()).unwrap_or(LevelFilter::INFO),
+    }
+}
+
+/// Starts the log.
+pub(crate) fn start(level: LevelFilter) {
+    let others = if level > LevelFilter::INFO { LevelFilter::INFO } else { level.min(LevelFilter::WARN) };
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi).with_target(false);
+    // AWS's crates write answers of credential sources into warnings, secrets and all. What they fail with is said
+    // by `bedrock` in its own words.
+    let targets = Targets::new().with_default(others).with_target("aws_", LevelFilter::OFF).with_target("easel", level);
+    tracing_subscriber::registry().with(lines).with(targets).init();
+}
