@@ -13,7 +13,6 @@ use tokio::net::TcpListener;
 
 use crate::auth::Door;
 use crate::bedrock::{Client, describe_auth, key_problem};
-use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::http::{App, app};
@@ -108,7 +107,7 @@ impl Server {
 
 /// What an operator should know at start: one line for each deployment, and what is wrong with it.
 fn report(config: &Config, clock: Clock) {
-    for notice in config.warnings.iter().chain(&config.life(clock.today(), &Catalog::builtin())) {
+    for notice in config.warnings.iter().chain(&config.life(clock.today())) {
         tracing::warn!("config: {notice}");
     }
     for deployment in &config.deployments {
@@ -118,6 +117,10 @@ fn report(config: &Config, clock: Clock) {
             tracing::warn!("{problem}");
         }
     }
+    for wildcard in &config.wildcards {
+        let models: Vec<_> = wildcard.deployments().map(|deployment| deployment.model.id.as_str()).collect();
+        tracing::info!("{} paints with {}, as a request says", wildcard.pattern, models.join(", "));
+    }
     if config.master_key.is_none() {
         tracing::warn!("there is no master key: callers need none, and only this machine's are answered");
     }
@@ -126,7 +129,7 @@ fn report(config: &Config, clock: Clock) {
 /// Looks once whether the AWS chain finds credentials, so that a start without any says so before the first request.
 async fn look_for_credentials(app: Arc<App>) {
     for deployment in app.router.table().deployments() {
-        if matches!(deployment.auth, Auth::Bearer { .. }) {
+        if deployment.mock || matches!(deployment.auth, Auth::Bearer { .. }) {
             continue;
         }
         if let Err(error) = app.router.client().find_credentials(deployment).await {

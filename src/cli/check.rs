@@ -4,12 +4,13 @@
 
 use std::io::{Result, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use time::Date;
 
 use crate::catalog::{Catalog, Life};
-use crate::config::{Auth, Config, Deployment, Environment, Mistakes, Notice};
+use crate::config::{Alias, Auth, Config, Deployment, Environment, Mistakes, Notice, Wildcard};
 
 /// The exit status of a config that cannot be used, as in BSD's `sysexits.h`.
 pub const UNUSABLE: u8 = 64;
@@ -52,7 +53,7 @@ impl Findings {
         let (config, mistakes, warnings) = match Config::load(path, env, catalog) {
             Ok(mut config) => {
                 let mut warnings = std::mem::take(&mut config.warnings);
-                warnings.extend(config.life(today, catalog));
+                warnings.extend(config.life(today));
                 (Some(config), Vec::new(), warnings)
             }
             Err(Mistakes { mistakes, warnings }) => (None, mistakes, warnings),
@@ -63,7 +64,12 @@ impl Findings {
     fn print(&self, out: &mut dyn Write) -> Result<()> {
         match &self.config {
             Some(config) => {
-                writeln!(out, "{}: {}\n", self.path, counted(config.deployments.len(), "deployment"))?;
+                let wildcards = match config.wildcards.len() {
+                    0 => String::new(),
+                    count => format!(", {}", counted(count, "wildcard")),
+                };
+                let deployments = counted(config.deployments.len(), "deployment");
+                writeln!(out, "{}: {deployments}{wildcards}\n", self.path)?;
                 print_config(config, self.today, out)?;
             }
             None => writeln!(out, "{}: cannot be used\n", self.path)?,
@@ -84,7 +90,14 @@ impl Findings {
         if let Some(config) = &self.config {
             let deployments = config.deployments.iter().map(|d| deployment_json(d, self.today)).collect();
             findings["deployments"] = Value::Array(deployments);
+            let wildcard = |w: &Arc<Wildcard>| json!({ "pattern": w.pattern, "path": w.path, "aliases": w.aliases() });
+            findings["wildcards"] = config.wildcards.iter().map(wildcard).collect();
+            let alias = |(name, alias): (&String, &Alias)| {
+                (name.clone(), json!({ "target": alias.target, "hidden": alias.hidden }))
+            };
+            findings["aliases"] = Value::Object(config.aliases.iter().map(alias).collect());
             findings["fallbacks"] = json!(config.fallbacks);
+            findings["content_policy_fallbacks"] = json!(config.content_fallbacks);
             findings["default_model"] = json!(config.default_model);
             findings["master_key"] = json!(config.master_key.is_some());
         }
@@ -141,10 +154,20 @@ fn print_config(config: &Config, today: Date, out: &mut dyn Write) -> Result<()>
                 writeln!(out, "    at {}", deployment.endpoint)?;
             }
         }
-        if let Some(fallbacks) = config.fallbacks.get(alias).filter(|fallbacks| !fallbacks.is_empty()) {
-            writeln!(out, "  falls back to {}", fallbacks.join(", then "))?;
+        print_fallbacks(config, alias, out)?;
+    }
+    for wildcard in &config.wildcards {
+        writeln!(out, "{}  (for every name of this form)", wildcard.pattern)?;
+        for (deployment, name) in wildcard.deployments().zip(wildcard.aliases()) {
+            writeln!(out, "  {name}  {}", row(deployment, today)[1..].join("  "))?;
         }
-        writeln!(out)?;
+        if let Some(deployment) = wildcard.deployments().next() {
+            writeln!(out, "    signs with {}", signs_with(&deployment.auth))?;
+        }
+        print_fallbacks(config, &wildcard.pattern, out)?;
+    }
+    for (name, Alias { target, hidden }) in &config.aliases {
+        writeln!(out, "{name} is another name for {target}{}\n", if *hidden { ", not listed" } else { "" })?;
     }
     let callers = match (&config.master_key, config.permit_weak_key) {
         (Some(_), _) => "Callers show the master key.",
@@ -152,6 +175,15 @@ fn print_config(config: &Config, today: Date, out: &mut dyn Write) -> Result<()>
         (None, true) => "There is no master key, and the config permits that: whoever reaches the port may paint.",
     };
     writeln!(out, "{callers}\nPrices are for one picture of 1024x1024 at standard quality.\n")
+}
+
+fn print_fallbacks(config: &Config, alias: &str, out: &mut dyn Write) -> Result<()> {
+    for (fallbacks, when) in [(&config.fallbacks, ""), (&config.content_fallbacks, " after a content filter")] {
+        if let Some(fallbacks) = fallbacks.get(alias) {
+            writeln!(out, "  falls back{when} to {}", fallbacks.join(", then "))?;
+        }
+    }
+    writeln!(out)
 }
 
 /// Model, region, price and life of a deployment.

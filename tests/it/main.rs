@@ -5,9 +5,12 @@
 mod broken_upstream;
 mod check;
 mod config;
+mod corpus;
 mod doors;
 mod emulator;
+mod files;
 mod generations;
+mod litellm_keys;
 mod routing;
 mod secrecy;
 mod signing;

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use easel::catalog::Catalog;
 use easel::clock::Clock;
-use easel::config::{Config, Environment};
+use easel::config::{Config, Environment, Mistakes};
 use easel::emulator::{Call, Emulator, Fault, Options as EmulatorOptions};
 use easel::server::{Options, Server};
 use reqwest::Response;
@@ -39,6 +39,8 @@ pub(crate) const API_KEY: &str = "ABSK-that-nobody-may-see";
 /// What a proxy is made from.
 pub(crate) struct Builder {
     yaml: String,
+    /// Files beside the config, by name.
+    files: Vec<(String, String)>,
     env: Environment,
     script: Vec<Option<Fault>>,
     upstream: Option<String>,
@@ -72,6 +74,12 @@ impl Builder {
         self
     }
 
+    /// A file beside the config.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
     /// What happens to the next calls at the emulator, by the faults' names; empty for a call that goes well.
     pub(crate) fn script<'a>(mut self, names: impl IntoIterator<Item = &'a str>) -> Self {
         let fault = |name: &str| (!name.is_empty()).then(|| name.parse().unwrap());
@@ -99,7 +107,11 @@ impl Builder {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = self.upstream.unwrap_or_else(|| format!("http://{}", listener.local_addr().unwrap()));
         let env = self.env.with("AWS_BEDROCK_RUNTIME_ENDPOINT", &upstream);
-        let config = Config::parse(&self.yaml, &env, &Catalog::builtin()).unwrap();
+        let config = match self.files.is_empty() {
+            true => Config::parse(&self.yaml, &env, &Catalog::builtin()),
+            false => folder(&self.yaml, &self.files, &env),
+        };
+        let config = config.unwrap();
         let chance = fastrand::Rng::with_seed(7);
         let address = "127.0.0.1:0".parse().unwrap();
         let options = Options { config, address, clock: clock(), chance, certificates: self.certificates };
@@ -118,7 +130,8 @@ impl TestProxy {
     /// A proxy with this config, a bearer key that the emulator takes, and no master key.
     pub(crate) fn with(yaml: &str) -> Builder {
         let env = Environment::new([("AWS_BEARER_TOKEN_BEDROCK".to_owned(), "emulated".to_owned())]);
-        Builder { yaml: yaml.to_owned(), env, script: Vec::new(), upstream: None, certificates: Vec::new() }
+        let (yaml, files) = (yaml.to_owned(), Vec::new());
+        Builder { yaml, files, env, script: Vec::new(), upstream: None, certificates: Vec::new() }
     }
 
     /// `POST /v1/images/generations`.
@@ -145,6 +158,18 @@ impl TestProxy {
         assert_eq!(calls.len(), 1, "one call was expected");
         calls[0].body.clone()
     }
+}
+
+/// A config in a folder of its own, with files beside it.
+pub(crate) fn folder(yaml: &str, files: &[(String, String)], env: &Environment) -> Result<Config, Mistakes> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app/config.yaml");
+    for (name, text) in files.iter().map(|(name, text)| (&**name, &**text)).chain([("config.yaml", yaml)]) {
+        let path = folder.path().join("app").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    Config::load(&path, env, &Catalog::builtin())
 }
 
 /// A generation request for a small picture; members are added to it.
