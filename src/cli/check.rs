@@ -2,6 +2,7 @@
 //!
 //! Must not paint, call AWS or show a secret.
 
+use std::collections::BTreeSet;
 use std::io::{Result, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -64,12 +65,10 @@ impl Findings {
     fn print(&self, out: &mut dyn Write) -> Result<()> {
         match &self.config {
             Some(config) => {
-                let wildcards = match config.wildcards.len() {
-                    0 => String::new(),
-                    count => format!(", {}", counted(count, "wildcard")),
-                };
-                let deployments = counted(config.deployments.len(), "deployment");
-                writeln!(out, "{}: {deployments}{wildcards}\n", self.path)?;
+                let counts = [(config.deployments.len(), "deployment"), (config.wildcards.len(), "wildcard")];
+                let counts =
+                    counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| counted(count, what));
+                writeln!(out, "{}: {}\n", self.path, counts.collect::<Vec<_>>().join(", "))?;
                 print_config(config, self.today, out)?;
             }
             None => writeln!(out, "{}: cannot be used\n", self.path)?,
@@ -156,10 +155,23 @@ fn print_config(config: &Config, today: Date, out: &mut dyn Write) -> Result<()>
         }
         print_fallbacks(config, alias, out)?;
     }
+    print_names(config, today, out)?;
+    let callers = match (&config.master_key, config.permit_weak_key) {
+        (Some(_), _) => "Callers show the master key.",
+        (None, false) => "There is no master key, so Easel listens on loopback only.",
+        (None, true) => "There is no master key, and the config permits that: whoever reaches the port may paint.",
+    };
+    writeln!(out, "{callers}\nPrices are for one picture of 1024x1024 at standard quality.\n")
+}
+
+/// Wildcards with what may be asked for through them, then other names.
+fn print_names(config: &Config, today: Date, out: &mut dyn Write) -> Result<()> {
     for wildcard in &config.wildcards {
         writeln!(out, "{}  (for every name of this form)", wildcard.pattern)?;
-        for (deployment, name) in wildcard.deployments().zip(wildcard.aliases()) {
-            writeln!(out, "  {name}  {}", row(deployment, today)[1..].join("  "))?;
+        let names = wildcard.aliases();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        for (deployment, name) in wildcard.deployments().zip(names) {
+            writeln!(out, "  {name:width$}  {}", row(deployment, today)[1..].join("  "))?;
         }
         if let Some(deployment) = wildcard.deployments().next() {
             writeln!(out, "    signs with {}", signs_with(&deployment.auth))?;
@@ -167,14 +179,22 @@ fn print_config(config: &Config, today: Date, out: &mut dyn Write) -> Result<()>
         print_fallbacks(config, &wildcard.pattern, out)?;
     }
     for (name, Alias { target, hidden }) in &config.aliases {
-        writeln!(out, "{name} is another name for {target}{}\n", if *hidden { ", not listed" } else { "" })?;
+        let default = if *name == config.default_model { "  (for requests that name no model)" } else { "" };
+        writeln!(out, "{name}{default}\n  another name for {target}{}", if *hidden { ", not listed" } else { "" })?;
+        print_fallbacks(config, name, out)?;
     }
-    let callers = match (&config.master_key, config.permit_weak_key) {
-        (Some(_), _) => "Callers show the master key.",
-        (None, false) => "There is no master key, so Easel listens on loopback only.",
-        (None, true) => "There is no master key, and the config permits that: whoever reaches the port may paint.",
+    // Names that only a wildcard serves may have fallbacks of their own.
+    let told = |name: &str| {
+        config.aliases.contains_key(name)
+            || config.deployments.iter().any(|deployment| deployment.alias == name)
+            || config.wildcards.iter().any(|wildcard| wildcard.pattern == name)
     };
-    writeln!(out, "{callers}\nPrices are for one picture of 1024x1024 at standard quality.\n")
+    let names: BTreeSet<_> = config.fallbacks.keys().chain(config.content_fallbacks.keys()).collect();
+    for name in names.into_iter().filter(|name| !told(name)) {
+        writeln!(out, "{name}")?;
+        print_fallbacks(config, name, out)?;
+    }
+    Ok(())
 }
 
 fn print_fallbacks(config: &Config, alias: &str, out: &mut dyn Write) -> Result<()> {

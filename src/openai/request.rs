@@ -58,6 +58,9 @@ impl Overrides {
     }
 }
 
+/// Nobody has more aliases or members, and each is looked up.
+const MAX_NAMES: usize = 100;
+
 const TIMEOUT: &str = "x-litellm-timeout";
 const NUM_RETRIES: &str = "x-litellm-num-retries";
 
@@ -119,6 +122,8 @@ impl ImageRequest {
         let model = take_text(&mut members, "model")?.filter(|model| !model.is_empty());
         let mut drops = drops(model.as_deref());
         drops.extend(take_names(&mut members, "additional_drop_params")?.unwrap_or_default());
+        // As in LiteLLM, what to paint is no member that could be left out.
+        drops.retain(|name| name != "prompt");
         let ignored = drop_members(&mut members, &drops);
         let prompt = take_text(&mut members, "prompt")?;
         let answer = take_answer(&mut members)?;
@@ -183,7 +188,12 @@ fn take_names(members: &mut Map<String, Value>, name: &str) -> Result<Option<Vec
     let Some(value) = members.shift_remove(name) else { return Ok(None) };
     let names: Option<Vec<String>> =
         value.as_array().and_then(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect());
-    names.map(Some).ok_or_else(|| Invalid::wrong_type(name, "an array of names", &value))
+    let names = names.ok_or_else(|| Invalid::wrong_type(name, "an array of names", &value))?;
+    if names.len() > MAX_NAMES {
+        let message = format!("'{name}' holds {} names. It takes at most {MAX_NAMES}", names.len());
+        return Err(Invalid::new(name, "invalid_value", message));
+    }
+    Ok(Some(names))
 }
 
 /// `response_format` and `stream`, of which only base64 in one document is served so far.
@@ -288,6 +298,22 @@ mod tests {
             Some("invalid_value"),
             "invalid value for 'output_format': got 'bmp'. Accepted are 'png', 'jpeg', 'jpg', 'webp'",
         );
+    }
+
+    #[test]
+    fn members_are_dropped_before_they_are_read() {
+        let body = br#"{"prompt":"a","n":"two","size":"huge","stream":true,"imageGenerationConfig":{"seed":-1},
+                        "additional_drop_params":["n","absent","prompt"]}"#;
+        let config = |model: Option<&str>| {
+            assert_eq!(model, None);
+            ["size", "stream", "imageGenerationConfig.seed"].map(str::to_owned).to_vec()
+        };
+        let task = ImageRequest::from_json_without(body, config).unwrap().task;
+        assert_eq!(task.ignored, ["size", "stream", "imageGenerationConfig.seed", "n"]);
+        assert_eq!((task.wishes, &*task.prompt), (Wishes::default(), "a"));
+        let many = format!(r#"{{"prompt":"a","fallbacks":[{}"x"]}}"#, "\"x\",".repeat(100));
+        let message = "'fallbacks' holds 101 names. It takes at most 100";
+        check_invalid(&many, Some("fallbacks"), Some("invalid_value"), message);
     }
 
     #[test]

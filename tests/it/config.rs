@@ -450,7 +450,7 @@ fn no_secret_is_shown() {
         "{}general_settings: {{master_key: hidden-master}}\nenvironment_variables: {{X: hidden-x}}\n",
         entry(&format!(
             "{NOVA}api_key: hidden-key\naws_secret_access_key: hidden-secret\naws_access_key_id: hidden-id\n\
-             aws_session_token: hidden-token\naws_bearer_token: hidden-bearer\nsecret_thing: hidden-thing"
+             aws_session_token: hidden-token\naws_bearer_token: hidden-bearer\nextra_headers: {{X-Token: hidden-header}}\nsecret_thing: hidden-thing"
         ))
     );
     let variables = [("AWS_BEARER_TOKEN_BEDROCK", "hidden-env"), ("OTHER", "hidden-other")];
