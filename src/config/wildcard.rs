@@ -61,22 +61,29 @@ impl Wildcard {
         self.made.get(id).filter(|_| region == template.region.as_deref())
     }
 
-    /// Every deployment that may serve, without those that differ by an inference profile.
+    /// A deployment for each model that may be asked for: of those that differ by profile the shortest id.
     pub fn deployments(&self) -> impl Iterator<Item = &Arc<Deployment>> {
-        self.made.iter().filter(|(id, deployment)| id.is_empty() || **id == deployment.model.id).map(|(_, d)| d)
+        self.shortest().map(|(_, deployment)| deployment)
     }
 
-    /// Aliases that can be asked for, without those that name an inference profile.
+    fn shortest(&self) -> impl Iterator<Item = (&String, &Arc<Deployment>)> {
+        let shorter = |id: &str, model: &str| {
+            self.made.iter().any(|(other, deployment)| deployment.model.id == model && other.len() < id.len())
+        };
+        self.made.iter().filter(move |(id, deployment)| !shorter(id, &deployment.model.id))
+    }
+
+    /// Aliases that can be asked for, one for each of those deployments.
     pub fn aliases(&self) -> Vec<String> {
         let Some(template) = &self.template else { return vec![self.pattern.clone()] };
         let rest = template.text.strip_prefix("bedrock/").unwrap_or(&template.text);
         let (before, after) = routed(rest).0.split_once('*').unwrap_or_default();
-        let star = |d: &Deployment| Some(d.model.id.strip_prefix(before)?.strip_suffix(after)?.to_owned());
-        let name = |star: String| match template.text == "*" {
-            true => self.pattern.replacen('*', &format!("bedrock/{star}"), 1),
-            false => self.pattern.replacen('*', &star, 1),
+        let name = |id: &str| {
+            let star = id.strip_prefix(before).and_then(|id| id.strip_suffix(after)).unwrap_or(id);
+            let provider = if template.text == "*" { "bedrock/" } else { "" };
+            self.pattern.replacen('*', &format!("{provider}{star}"), 1)
         };
-        self.deployments().filter_map(|deployment| star(deployment)).map(name).collect()
+        self.shortest().map(|(id, _)| name(id)).collect()
     }
 
     /// How much of an alias it fixes: before the `*`, then in all. Of several that match, the greatest wins.

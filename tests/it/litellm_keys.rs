@@ -142,6 +142,25 @@ async fn wildcards_share_load_have_fallbacks_and_may_be_narrowed() {
 }
 
 #[tokio::test]
+async fn a_wildcard_may_fix_region_and_profile() {
+    let yaml = "
+model_list:
+  - model_name: us-*-picture
+    litellm_params: {model: bedrock/us-west-2/us.stability.*-v1:1}
+";
+    let proxy = TestProxy::with(yaml).script(["tiny"]).start().await;
+    let reply: Value = proxy.generate(wish(json!({"model": "us-x-picture"}))).await.json().await.unwrap();
+    assert_eq!(
+        reply["error"]["message"],
+        "the model 'us-x-picture' does not exist here. Served are: us-stable-image-core-picture, \
+         us-stable-image-ultra-picture"
+    );
+    let core = proxy.generate(wish(json!({"model": "us-stable-image-core-picture"}))).await;
+    assert_eq!(core.status(), 200);
+    assert_eq!(models(&proxy), ["us.stability.stable-image-core-v1:1"]);
+}
+
+#[tokio::test]
 async fn a_content_filter_moves_only_where_the_config_says() {
     let usual = format!("{TWO}router_settings: {{fallbacks: [{{core: [nova]}}]}}\n");
     let proxy = TestProxy::with(&usual).script(["filter-input", "tiny"]).start().await;
