@@ -165,6 +165,19 @@ impl Catalog {
         Self { models: file.models.into_iter().map(Arc::new).collect() }
     }
 
+    /// The same with these models, each in place of one of its id.
+    #[must_use]
+    pub fn with(&self, models: Vec<Model>) -> Self {
+        let mut catalog = self.clone();
+        for model in models.into_iter().map(Arc::new) {
+            match catalog.models.iter_mut().find(|known| known.id == model.id) {
+                Some(known) => *known = model,
+                None => catalog.models.push(model),
+            }
+        }
+        catalog
+    }
+
     /// The models, in the order of the file.
     pub fn models(&self) -> impl Iterator<Item = &Arc<Model>> {
         self.models.iter()

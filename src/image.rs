@@ -133,6 +133,22 @@ pub struct Task {
     pub drop_params: bool,
     /// Refuse members that nobody knows instead of ignoring them (`easel_settings.strict_params`).
     pub strict: bool,
+    /// Members that were left out of it (LiteLLM's `additional_drop_params`), for the caller to hear.
+    pub ignored: Vec<String>,
+}
+
+impl Task {
+    /// The same without these members, which are noted where they were there.
+    #[must_use]
+    pub fn without(&self, names: &[String]) -> Self {
+        let mut task = self.clone();
+        for name in names {
+            if task.wishes.drop(name) {
+                task.ignored.push(name.clone());
+            }
+        }
+        task
+    }
 }
 
 /// Which of a request's pictures one call paints.

@@ -96,6 +96,50 @@ impl Wishes {
         };
         if reader.faults.is_empty() { Ok(wishes) } else { Err(reader.faults) }
     }
+
+    /// Takes a wish back, by any of its names, `imageGenerationConfig.seed` too; whether it was there.
+    pub fn drop(&mut self, name: &str) -> bool {
+        match name.rsplit('.').next().unwrap_or(name) {
+            "n" | "numberOfImages" => self.count.take().is_some(),
+            "size" | "width" | "height" => self.size.take().is_some(),
+            "quality" => self.quality.take().is_some(),
+            "style" => self.style.take().is_some(),
+            "background" => self.background.take().is_some(),
+            "moderation" => self.moderation.take().is_some(),
+            "input_fidelity" => self.input_fidelity.take().is_some(),
+            "output_format" => self.output_format.take().is_some(),
+            "output_compression" => self.output_compression.take().is_some(),
+            "seed" => self.seed.take().is_some(),
+            "negativeText" | "negative_prompt" => self.negative_prompt.take().is_some(),
+            "aspect_ratio" => self.aspect_ratio.take().is_some(),
+            "cfgScale" | "cfg_scale" => self.cfg_scale.take().is_some(),
+            "text" => self.text.take().is_some(),
+            last => {
+                let name = if self.native.contains_key(name) { name } else { last };
+                self.native.shift_remove(name).is_some()
+            }
+        }
+    }
+}
+
+/// Takes members out by name, `imageGenerationConfig.seed` for a nested one. The names of those that were there.
+pub fn drop_members(members: &mut Map<String, Value>, names: &[String]) -> Vec<String> {
+    let mut dropped: Vec<String> = Vec::new();
+    for name in names {
+        let (path, last) = name.rsplit_once('.').map_or((None, name.as_str()), |(path, last)| (Some(path), last));
+        let nested = match path {
+            None => Some(&mut *members),
+            Some(path) => {
+                let mut keys = path.split('.');
+                let top = keys.next().and_then(|key| members.get_mut(key));
+                keys.fold(top, |value, key| value?.get_mut(key)).and_then(Value::as_object_mut)
+            }
+        };
+        if nested.is_some_and(|nested| nested.shift_remove(last).is_some()) && !dropped.contains(name) {
+            dropped.push(name.clone());
+        }
+    }
+    dropped
 }
 
 /// Takes members out one by one and collects what is wrong with them.

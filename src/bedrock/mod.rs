@@ -115,14 +115,15 @@ impl Client {
         let now = self.clock.now();
         let identity = self.identities.get(deployment, now).await;
         match identity.map_err(|e| Error::local(Kind::Denied(Denial::NoCredentials), e.to_string()))? {
-            Identity::Bearer(key) => Ok((bearer(key.expose_secret())?, None)),
+            Identity::Bearer(key) => Ok((bearer(key.expose_secret(), &deployment.headers)?, None)),
             Identity::Aws(credentials) => {
                 // Must be what the client sends: the port only where it is not the scheme's own.
                 let host = match (url.host_str().unwrap_or_default(), url.port()) {
                     (host, Some(port)) => format!("{host}:{port}"),
                     (host, None) => host.to_owned(),
                 };
-                let parts = Parts { url: url.as_str(), host: &host, region: &deployment.region };
+                let (region, headers) = (&deployment.region, &deployment.headers);
+                let parts = Parts { url: url.as_str(), host: &host, region, headers };
                 let headers = sigv4::sign(parts, body, &credentials, now)
                     .map_err(|e| Error::local(Kind::Denied(Denial::SignatureRefused), e.to_string()))?;
                 Ok((headers, Some(credentials)))
@@ -166,13 +167,15 @@ fn invoke_url(endpoint: &str, model_id: &str) -> String {
     format!("{endpoint}/model/{}/invoke", utf8_percent_encode(model_id, MODEL_ID))
 }
 
-fn bearer(key: &str) -> Result<HeaderMap, Error> {
+fn bearer(key: &str, more: &HeaderMap) -> Result<HeaderMap, Error> {
     let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| {
         Error::local(Kind::Denied(Denial::KeyInvalid), "the key holds a line break or a control character")
     })?;
     value.set_sensitive(true);
     let json = HeaderValue::from_static("application/json");
-    Ok(HeaderMap::from_iter([(AUTHORIZATION, value), (ACCEPT, json.clone()), (CONTENT_TYPE, json)]))
+    let mut headers = more.clone();
+    headers.extend([(AUTHORIZATION, value), (ACCEPT, json.clone()), (CONTENT_TYPE, json)]);
+    Ok(headers)
 }
 
 fn http_client(certificates: Vec<Certificate>, proxies: bool) -> Result<reqwest::Client, String> {

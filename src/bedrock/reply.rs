@@ -1,4 +1,4 @@
-//! The body of a success, piece by piece, with a bound on each silence.
+//! The body of a success, piece by piece, with a bound on each silence; or one that was never on the network.
 //!
 //! Must not look into the pieces.
 
@@ -10,28 +10,43 @@ use super::error::{Error, Kind};
 
 /// A reply whose head has come.
 #[derive(Debug)]
-pub struct Reply {
-    answer: reqwest::Response,
-    timeout: Duration,
+pub struct Reply(Source);
+
+#[derive(Debug)]
+enum Source {
+    Network { answer: reqwest::Response, timeout: Duration },
+    Memory(Bytes),
 }
 
 impl Reply {
     pub(super) fn new(answer: reqwest::Response, timeout: Duration) -> Self {
-        Self { answer, timeout }
+        Self(Source::Network { answer, timeout })
+    }
+
+    /// A reply that is there already.
+    pub fn in_memory(body: Bytes) -> Self {
+        Self(Source::Memory(body))
     }
 
     /// `x-amzn-RequestId`, for the log.
     pub fn request_id(&self) -> Option<&str> {
-        self.answer.headers().get("x-amzn-requestid")?.to_str().ok()
+        match &self.0 {
+            Source::Network { answer, .. } => answer.headers().get("x-amzn-requestid")?.to_str().ok(),
+            Source::Memory(_) => None,
+        }
     }
 
     /// The next piece, never empty; `None` after the last. A silence longer than the deployment's timeout is an error.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
+        let (answer, timeout) = match &mut self.0 {
+            Source::Network { answer, timeout } => (answer, *timeout),
+            Source::Memory(body) => return Ok(Some(std::mem::take(body)).filter(|body| !body.is_empty())),
+        };
         loop {
-            let piece = tokio::time::timeout(self.timeout, self.answer.chunk())
+            let piece = tokio::time::timeout(timeout, answer.chunk())
                 .await
                 .map_err(|_| {
-                    Error::local(Kind::TimedOut, format!("the reply was silent for {} s", self.timeout.as_secs_f64()))
+                    Error::local(Kind::TimedOut, format!("the reply was silent for {} s", timeout.as_secs_f64()))
                 })?
                 .map_err(|error| Error::local(Kind::Broken, super::chain(&error)))?;
             if piece.as_ref().is_none_or(|piece| !piece.is_empty()) {

@@ -18,6 +18,8 @@ pub(super) struct Parts<'a> {
     pub(super) host: &'a str,
     /// The region of the credential scope.
     pub(super) region: &'a str,
+    /// What else is signed and sent.
+    pub(super) headers: &'a HeaderMap,
 }
 
 /// The headers of a signed POST: accept, content-type and host, then what the signature adds. Equal to botocore's
@@ -39,11 +41,14 @@ pub(super) fn sign(
         .map_err(|_| Unsignable)?
         .into();
     let json = "application/json";
-    let signed_headers = [("accept", json), ("content-type", json), ("host", parts.host)];
+    let mut signed_headers = vec![("accept", json), ("content-type", json), ("host", parts.host)];
+    for (name, value) in parts.headers {
+        signed_headers.push((name.as_str(), value.to_str().map_err(|_| Unsignable)?));
+    }
     let request = SignableRequest::new("POST", parts.url, signed_headers.into_iter(), SignableBody::Bytes(body))
         .map_err(|_| Unsignable)?;
     let (instructions, _) = sign_request(request, &params).map_err(|_| Unsignable)?.into_parts();
-    let mut headers = HeaderMap::new();
+    let mut headers = parts.headers.clone();
     headers.insert(ACCEPT, HeaderValue::from_static(json));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(json));
     headers.insert(HOST, HeaderValue::from_str(parts.host).map_err(|_| Unsignable)?);
@@ -95,7 +100,7 @@ mod tests {
             assert_eq!(url, vector.url);
             let credentials =
                 Credentials::from_keys(&vectors.access_key, &vectors.secret_key, vector.session_token.clone());
-            let parts = Parts { url: &url, host: &host, region: &vector.region };
+            let parts = Parts { url: &url, host: &host, region: &vector.region, headers: &HeaderMap::new() };
             let headers = sign(parts, vector.body.as_bytes(), &credentials, time).unwrap();
             assert_eq!(headers["authorization"], vector.authorization);
             assert_eq!(headers["x-amz-date"], vector.date);

@@ -2,14 +2,16 @@
 //!
 //! Must not paint, call AWS or show a secret.
 
+use std::collections::BTreeSet;
 use std::io::{Result, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use time::Date;
 
 use crate::catalog::{Catalog, Life};
-use crate::config::{Auth, Config, Deployment, Environment, Mistakes, Notice};
+use crate::config::{Alias, Auth, Config, Deployment, Environment, Mistakes, Notice, Wildcard};
 
 /// The exit status of a config that cannot be used, as in BSD's `sysexits.h`.
 pub const UNUSABLE: u8 = 64;
@@ -52,7 +54,7 @@ impl Findings {
         let (config, mistakes, warnings) = match Config::load(path, env, catalog) {
             Ok(mut config) => {
                 let mut warnings = std::mem::take(&mut config.warnings);
-                warnings.extend(config.life(today, catalog));
+                warnings.extend(config.life(today));
                 (Some(config), Vec::new(), warnings)
             }
             Err(Mistakes { mistakes, warnings }) => (None, mistakes, warnings),
@@ -63,7 +65,10 @@ impl Findings {
     fn print(&self, out: &mut dyn Write) -> Result<()> {
         match &self.config {
             Some(config) => {
-                writeln!(out, "{}: {}\n", self.path, counted(config.deployments.len(), "deployment"))?;
+                let counts = [(config.deployments.len(), "deployment"), (config.wildcards.len(), "wildcard")];
+                let counts =
+                    counts.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| counted(count, what));
+                writeln!(out, "{}: {}\n", self.path, counts.collect::<Vec<_>>().join(", "))?;
                 print_config(config, self.today, out)?;
             }
             None => writeln!(out, "{}: cannot be used\n", self.path)?,
@@ -84,7 +89,14 @@ impl Findings {
         if let Some(config) = &self.config {
             let deployments = config.deployments.iter().map(|d| deployment_json(d, self.today)).collect();
             findings["deployments"] = Value::Array(deployments);
+            let wildcard = |w: &Arc<Wildcard>| json!({ "pattern": w.pattern, "path": w.path, "aliases": w.aliases() });
+            findings["wildcards"] = config.wildcards.iter().map(wildcard).collect();
+            let alias = |(name, alias): (&String, &Alias)| {
+                (name.clone(), json!({ "target": alias.target, "hidden": alias.hidden }))
+            };
+            findings["aliases"] = Value::Object(config.aliases.iter().map(alias).collect());
             findings["fallbacks"] = json!(config.fallbacks);
+            findings["content_policy_fallbacks"] = json!(config.content_fallbacks);
             findings["default_model"] = json!(config.default_model);
             findings["master_key"] = json!(config.master_key.is_some());
         }
@@ -141,17 +153,57 @@ fn print_config(config: &Config, today: Date, out: &mut dyn Write) -> Result<()>
                 writeln!(out, "    at {}", deployment.endpoint)?;
             }
         }
-        if let Some(fallbacks) = config.fallbacks.get(alias).filter(|fallbacks| !fallbacks.is_empty()) {
-            writeln!(out, "  falls back to {}", fallbacks.join(", then "))?;
-        }
-        writeln!(out)?;
+        print_fallbacks(config, alias, out)?;
     }
+    print_names(config, today, out)?;
     let callers = match (&config.master_key, config.permit_weak_key) {
         (Some(_), _) => "Callers show the master key.",
         (None, false) => "There is no master key, so Easel listens on loopback only.",
         (None, true) => "There is no master key, and the config permits that: whoever reaches the port may paint.",
     };
     writeln!(out, "{callers}\nPrices are for one picture of 1024x1024 at standard quality.\n")
+}
+
+/// Wildcards with what may be asked for through them, then other names.
+fn print_names(config: &Config, today: Date, out: &mut dyn Write) -> Result<()> {
+    for wildcard in &config.wildcards {
+        writeln!(out, "{}  (for every name of this form)", wildcard.pattern)?;
+        let names = wildcard.aliases();
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        for (deployment, name) in wildcard.deployments().zip(names) {
+            writeln!(out, "  {name:width$}  {}", row(deployment, today)[1..].join("  "))?;
+        }
+        if let Some(deployment) = wildcard.deployments().next() {
+            writeln!(out, "    signs with {}", signs_with(&deployment.auth))?;
+        }
+        print_fallbacks(config, &wildcard.pattern, out)?;
+    }
+    for (name, Alias { target, hidden }) in &config.aliases {
+        let default = if *name == config.default_model { "  (for requests that name no model)" } else { "" };
+        writeln!(out, "{name}{default}\n  another name for {target}{}", if *hidden { ", not listed" } else { "" })?;
+        print_fallbacks(config, name, out)?;
+    }
+    // Names that only a wildcard serves may have fallbacks of their own.
+    let told = |name: &str| {
+        config.aliases.contains_key(name)
+            || config.deployments.iter().any(|deployment| deployment.alias == name)
+            || config.wildcards.iter().any(|wildcard| wildcard.pattern == name)
+    };
+    let names: BTreeSet<_> = config.fallbacks.keys().chain(config.content_fallbacks.keys()).collect();
+    for name in names.into_iter().filter(|name| !told(name)) {
+        writeln!(out, "{name}")?;
+        print_fallbacks(config, name, out)?;
+    }
+    Ok(())
+}
+
+fn print_fallbacks(config: &Config, alias: &str, out: &mut dyn Write) -> Result<()> {
+    for (fallbacks, when) in [(&config.fallbacks, ""), (&config.content_fallbacks, " after a content filter")] {
+        if let Some(fallbacks) = fallbacks.get(alias) {
+            writeln!(out, "  falls back{when} to {}", fallbacks.join(", then "))?;
+        }
+    }
+    writeln!(out)
 }
 
 /// Model, region, price and life of a deployment.

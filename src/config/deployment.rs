@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Map;
 
+use super::headers;
 use super::known;
 use super::leftovers;
 use super::model::{Named, Refusal, Target, target};
@@ -13,14 +14,19 @@ use super::region;
 use super::report::{did_you_mean, join};
 use super::section::{Field, Reader, Section, Text, Unset};
 use super::signing;
+use super::wildcard::{self, WildDraft};
 use super::{Auth, Deployment};
 use crate::catalog::Catalog;
-use crate::wishes::Wishes;
+use crate::wishes::{Wishes, drop_members};
 
 /// What counts where an entry does not say.
 pub(super) struct Defaults {
     pub(super) timeout: Duration,
     pub(super) drop_params: bool,
+    /// `litellm_settings.additional_drop_params`.
+    pub(super) drops: Vec<String>,
+    /// `easel_settings.allowed_models`; empty allows all.
+    pub(super) allowed_models: Vec<String>,
 }
 
 /// A deployment whose id and share depend on its neighbours.
@@ -30,17 +36,24 @@ pub(super) struct Draft {
     pub(super) weight: Option<f64>,
     pub(super) rpm: Option<f64>,
     pub(super) tpm: Option<f64>,
+    /// `fallbacks` of its own.
+    pub(super) fallbacks: Option<Field>,
 }
 
 /// What an entry came to.
 pub(super) enum Entry {
     /// It is served.
     Served(Box<Draft>),
+    /// It is served under every name that its pattern matches.
+    Wild(WildDraft),
     /// It may be sound, but Easel does not serve it.
     Skipped(String),
     /// It is wrong; the report says how.
     Wrong(Option<String>),
 }
+
+/// What an entry is made of.
+const MEMBERS: &[&str] = &["model_name", "litellm_params", "model_info"];
 
 /// Reads one entry and reports everything about it.
 pub(super) fn read(mut entry: Section, defaults: &Defaults, catalog: &Catalog, reader: &mut Reader) -> Entry {
@@ -54,12 +67,18 @@ pub(super) fn read(mut entry: Section, defaults: &Defaults, catalog: &Catalog, r
     let Some(field) = entry.take("litellm_params") else {
         let message = "is missing. It holds at least 'model: bedrock/amazon.nova-canvas-v1:0'";
         reader.mistake(&join(&entry.path, "litellm_params"), message);
+        // Where they were misspelt, the hint is there.
+        leftovers::report(entry, MEMBERS, &[], reader);
         return Entry::Wrong(name);
     };
     let mut info = reader.section(&mut entry, "model_info");
     let path = entry.path.clone();
-    leftovers::report(entry, &["model_name", "litellm_params", "model_info"], &[], reader);
+    leftovers::report(entry, MEMBERS, &[], reader);
     let Some(mut params) = reader.map(field) else { return Entry::Wrong(name) };
+    if let Some(alias) = alias.as_ref().filter(|alias| alias.value.contains('*')) {
+        let result = wild(params, info, alias, &path, defaults, catalog, reader);
+        return if reader.report.mistakes.len() > mistakes { Entry::Wrong(name) } else { result };
+    }
     let target = match find_model(&mut params, &mut info, catalog, reader) {
         Ok(target) => target,
         Err(Refusal::NotServed(message)) => {
@@ -71,11 +90,6 @@ pub(super) fn read(mut entry: Section, defaults: &Defaults, catalog: &Catalog, r
             None
         }
     };
-    if let Some(alias) = alias.as_ref().filter(|alias| alias.value.contains('*')) {
-        let message = format!("the wildcard {} is not served yet. Write one entry for each model", alias.shown);
-        reader.warn(&alias.path, message);
-        return Entry::Skipped(alias.value.clone());
-    }
     let draft = settle(params, info, &path, target, defaults, reader);
     match (draft, name) {
         (Some(mut draft), Some(name)) if reader.report.mistakes.len() == mistakes => {
@@ -83,6 +97,48 @@ pub(super) fn read(mut entry: Section, defaults: &Defaults, catalog: &Catalog, r
             Entry::Served(Box::new(draft))
         }
         (_, name) => Entry::Wrong(name),
+    }
+}
+
+/// An entry whose alias holds a `*`; its `model` holds one too, or is the same for all that match.
+fn wild(
+    mut params: Section,
+    mut info: Section,
+    alias: &Text,
+    path: &str,
+    defaults: &Defaults,
+    catalog: &Catalog,
+    reader: &mut Reader,
+) -> Entry {
+    let model_path = join(&params.path, "model");
+    if alias.value.matches('*').count() > 1 {
+        reader.mistake(&alias.path, format!("the wildcard {} holds more than one '*'. Write one", alias.shown));
+    }
+    let has_star = |value: &serde_json::Value| value.as_str().is_some_and(|model| model.matches('*').count() == 1);
+    let made = if params.members.get("model").is_some_and(has_star) {
+        match reader.text(params.take("model"), Unset::Mistake) {
+            Some(model) => wildcard::every(params, info, path, &model, defaults, catalog, reader),
+            None => return Entry::Wrong(Some(alias.value.clone())),
+        }
+    } else {
+        find_model(&mut params, &mut info, catalog, reader).map(|target| {
+            let draft = settle(params, info, path, target, defaults, reader);
+            WildDraft { template: None, drafts: draft.map(|draft| (String::new(), draft)).into_iter().collect() }
+        })
+    };
+    match made {
+        Ok(mut made) => {
+            made.drafts.iter_mut().for_each(|(_, draft)| draft.deployment.alias.clone_from(&alias.value));
+            Entry::Wild(made)
+        }
+        Err(Refusal::NotServed(message)) => {
+            reader.warn(&model_path, message);
+            Entry::Skipped(alias.value.clone())
+        }
+        Err(Refusal::Mistake { path, message }) => {
+            reader.mistake(&path, message);
+            Entry::Wrong(Some(alias.value.clone()))
+        }
     }
 }
 
@@ -113,7 +169,7 @@ fn find_model(
 }
 
 /// Reads everything but the model, also when that is wrong: all mistakes in one run.
-fn settle(
+pub(super) fn settle(
     mut params: Section,
     mut info: Section,
     path: &str,
@@ -132,6 +188,10 @@ fn settle(
     let num_retries = reader.count(params.take("num_retries"));
     let drop_params = reader.switch(params.take("drop_params"));
     let [weight, rpm, tpm] = ["weight", "rpm", "tpm"].map(|key| reader.amount(params.take(key)));
+    let headers = headers::read(&mut params, reader);
+    let fallbacks = params.take("fallbacks");
+    let mock = mock(&mut params, reader);
+    let drops = drops(&mut params, defaults, reader);
     // LiteLLM sends it to Bedrock, which refuses it; every guide writes it.
     drop(params.take("stream"));
     let price = [info.take("output_cost_per_image"), params.take("output_cost_per_image")];
@@ -139,7 +199,7 @@ fn settle(
     let id = identifier(&mut info, reader);
     check_mode(&mut info, target.is_some(), reader);
     report_info(info, reader);
-    let defaults_of_pictures = wishes(params, reader);
+    let defaults_of_pictures = wishes(params, &drops, reader);
     let target = target?;
     let deployment = Deployment {
         alias: String::new(),
@@ -154,10 +214,31 @@ fn settle(
         num_retries,
         weight: 1.0,
         drop_params: drop_params.unwrap_or(defaults.drop_params),
+        drops,
         defaults: defaults_of_pictures?,
-        price,
+        headers,
+        mock,
+        price: if mock { Some(0.0) } else { price },
     };
-    Some(Draft { deployment, id, weight, rpm, tpm })
+    Some(Draft { deployment, id, weight, rpm, tpm, fallbacks })
+}
+
+/// `mock_response`: whatever it says, nothing is called. LiteLLM's users test with it, and forget it there.
+fn mock(params: &mut Section, reader: &mut Reader) -> bool {
+    let Some(field) = params.take("mock_response").filter(|field| field.value != false) else { return false };
+    reader.warn(
+        &field.path,
+        "Bedrock is never called here, and every picture is the same grey pixel. Remove it to paint",
+    );
+    true
+}
+
+/// Members of requests that are left out: those of all deployments, and its own.
+fn drops(params: &mut Section, defaults: &Defaults, reader: &mut Reader) -> Vec<String> {
+    let mut drops = defaults.drops.clone();
+    let own = reader.texts(params.take("additional_drop_params"));
+    drops.extend(own.into_iter().map(|text| text.value));
+    drops
 }
 
 /// `model_info.id`; LiteLLM takes a number too.
@@ -194,8 +275,12 @@ fn report_info(info: Section, reader: &mut Reader) {
 }
 
 /// What nobody else has taken: generation defaults, and what goes unused.
-fn wishes(params: Section, reader: &mut Reader) -> Option<Wishes> {
+fn wishes(mut params: Section, drops: &[String], reader: &mut Reader) -> Option<Wishes> {
     let path = params.path.clone();
+    // As in LiteLLM, what is left out of requests is left out of the config's own words too.
+    for name in drop_members(&mut params.members, drops) {
+        reader.warn(&join(&path, &name), "goes unused: additional_drop_params leaves it out. Remove one of them");
+    }
     let (mut members, mut from_env) = (Map::new(), Vec::new());
     for (key, mut field) in params.rest() {
         if leftovers::known(&key, &field, known::PARAMS, reader) {

@@ -35,28 +35,39 @@ pub(super) fn read(path: &Path) -> Result<String, Notice> {
     String::from_utf8(bytes).map_err(|_| whole(format!("the config '{shown}' is not UTF-8. Save it as UTF-8")))
 }
 
-/// The tree of the file; its top has to be a map.
-pub(super) fn parse(yaml: &str, report: &mut Report) -> Option<Map<String, Value>> {
-    match tree(yaml) {
-        Ok(Yaml::Null) => report.mistake("", "the config is empty. It needs at least a 'model_list'"),
-        Ok(top @ Yaml::Mapping(_)) => {
-            if let Value::Object(members) = json(top, "", report) {
+/// What may still be written out, for all files of a config together.
+#[derive(Debug)]
+pub(super) struct Budget(Cell<usize>);
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self(Cell::new(MAX_EXPANDED))
+    }
+}
+
+/// The tree of a file; its top has to be a map. `top` is empty for the config itself, `name.yaml: ` for another file.
+pub(super) fn parse(yaml: &str, top: &str, budget: &Budget, report: &mut Report) -> Option<Map<String, Value>> {
+    let file = top.trim_end_matches(": ");
+    let what = if file.is_empty() { "config" } else { "file" };
+    match tree(yaml, budget) {
+        Ok(Yaml::Null) => report.mistake(file, format!("the {what} is empty. It needs at least a 'model_list'")),
+        Ok(tree @ Yaml::Mapping(_)) => {
+            if let Value::Object(members) = json(tree, top, report) {
                 return Some(members);
             }
         }
-        Ok(_) => report.mistake("", "the config is no map. It begins with a line such as 'model_list:'"),
-        Err(notice) => report.mistake("", notice.message),
+        Ok(_) => report.mistake(file, format!("the {what} is no map. It begins with a line such as 'model_list:'")),
+        Err(notice) => report.mistake(file, notice.message),
     }
     None
 }
 
-fn tree(yaml: &str) -> Result<Yaml, Notice> {
+fn tree(yaml: &str, Budget(left): &Budget) -> Result<Yaml, Notice> {
     if u64::try_from(yaml.len()).is_ok_and(|length| length > MAX_BYTES) {
         return Err(whole(TOO_LONG.to_owned()));
     }
     // An alias costs three bytes and may stand for half the file, so size is counted before anything is built.
-    let left = Cell::new(MAX_EXPANDED);
-    Weight(&left).deserialize(serde_yaml::Deserializer::from_str(yaml)).map_err(|e| broken(&e))?;
+    Weight(left).deserialize(serde_yaml::Deserializer::from_str(yaml)).map_err(|e| broken(&e))?;
     let mut tree: Yaml = serde_yaml::from_str(yaml).map_err(|e| broken(&e))?;
     tree.apply_merge().map_err(|e| broken(&e))?;
     Ok(tree)
@@ -103,6 +114,12 @@ fn json(value: Yaml, path: &str, report: &mut Report) -> Value {
                 }
             }
             Value::Object(object)
+        }
+        // Easel's own catalogue writes a choice as a tag; elsewhere it is the name of the only member.
+        Yaml::Tagged(tagged) if ["!pixels", "!aspect_ratios"].iter().any(|tag| tagged.tag == *tag) => {
+            let name = tagged.tag.to_string().trim_start_matches('!').to_owned();
+            let value = json(tagged.value, &join(path, &name), report);
+            Value::Object(Map::from_iter([(name, value)]))
         }
         Yaml::Tagged(tagged) => {
             report.mistake(path, format!("the tag '{}' means nothing here. Leave it out", tagged.tag));
@@ -211,7 +228,7 @@ mod tests {
     #[track_caller]
     fn check(yaml: &str, expect: &str) {
         let mut report = Report::default();
-        let shown = match parse(yaml, &mut report) {
+        let shown = match parse(yaml, "", &Budget::default(), &mut report) {
             Some(tree) if report.mistakes.is_empty() => Value::Object(tree).to_string(),
             _ => report.mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
         };
@@ -243,6 +260,7 @@ mod tests {
     fn names_what_is_no_config() {
         check("", "the config is empty. It needs at least a 'model_list'");
         check("- a", "the config is no map. It begins with a line such as 'model_list:'");
+        check("size: !pixels {a: 1}", r#"{"size":{"pixels":{"a":1}}}"#);
         check("a: !secret b", "a: the tag '!secret' means nothing here. Leave it out");
         check("a: {[1]: 2}", "a: a key here is a list or a map. Keys are plain texts");
     }
@@ -259,8 +277,8 @@ mod tests {
         }
         let deep = "[".repeat(20_000);
         for bomb in [&wide, &long, &nested, &deep, "a: &a [*a]", "a: &a\n  <<: *a"] {
-            assert!(parse(bomb, &mut Report::default()).is_none(), "{}", &bomb[..10]);
+            assert!(parse(bomb, "", &Budget::default(), &mut Report::default()).is_none(), "{}", &bomb[..10]);
         }
-        assert!(tree(&"a".repeat(1 << 21)).is_err());
+        assert!(tree(&"a".repeat(1 << 21), &Budget::default()).is_err());
     }
 }

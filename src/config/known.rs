@@ -25,8 +25,8 @@ const HARMLESS: &str = "it is about LiteLLM's own workings";
 
 /// Of the file's top.
 pub(super) const TOP: &[Unused] = &[
-    unused(&["include"], "Easel reads one file so far. Put the entries of the other files into this one"),
-    unused(&["guardrails", "callback_settings", "prompts", "policies"], LATER),
+    unused(&["guardrails"], GUARDRAILS),
+    unused(&["callback_settings", "prompts", "policies"], LATER),
     unused(&["assistant_settings", "files_settings", "finetune_settings", "batch_settings"], TEXT),
     unused(&["mcp_servers", "mcp_tools", "vector_store_registry", "search_tools", "agent_list"], TEXT),
 ];
@@ -37,10 +37,10 @@ pub(super) const PARAMS: &[Unused] = &[
     unused(&["stream_timeout"], "Bedrock streams no pictures; 'timeout' is what counts"),
     unused(&["region_name"], "it only filters deployments in LiteLLM. The region is 'aws_region_name'"),
     unused(&["aws_bearer_token"], "LiteLLM does not know it either, so nothing is signed with it. Write 'api_key'"),
-    unused(&["additional_drop_params", "allowed_openai_params", "extra_headers", "mock_response", "order"], LATER),
-    unused(&["guardrailIdentifier", "guardrailVersion", "guardrailConfig", "guardrails", "trace"], LATER),
-    unused(&["serviceTier", "service_tier", "performanceConfig", "requestMetadata"], LATER),
-    unused(&["fallbacks", "mock_timeout", "max_file_size_mb", "litellm_trace_id"], LATER),
+    unused(&["allowed_openai_params"], EVERY_PARAM),
+    unused(&["guardrails"], GUARDRAILS),
+    unused(&["aws_region", "region"], "LiteLLM does not know it either. The region is 'aws_region_name'"),
+    unused(&["order", "mock_timeout", "max_file_size_mb", "litellm_trace_id"], LATER),
     unused(&["extra_body"], "its members go straight into litellm_params"),
     unused(&["max_parallel_requests", "cooldown_time"], LATER),
     unused(&["max_budget", "budget_duration"], BUDGETS),
@@ -59,6 +59,10 @@ pub(super) const PARAMS: &[Unused] = &[
     unused(&["user", "safety_identifier", "prompt", "response_format", "partial_images", "metadata"], CALLER),
 ];
 
+const EVERY_PARAM: &str = "every parameter of OpenAI's image API is taken";
+
+const GUARDRAILS: &str = "Easel runs no guardrails of its own. For Bedrock's, write 'guardrailIdentifier' and 'guardrailVersion' into litellm_params";
+
 const COST: &str = "a picture's price is 'output_cost_per_image'";
 
 /// Of `litellm_settings`.
@@ -73,7 +77,7 @@ pub(super) const LITELLM: &[Unused] = &[
     unused(&["upperbound_key_generate_params", "key_generation_settings", "default_team_params"], DATABASE),
     unused(&["max_budget", "budget_duration", "max_end_user_budget", "budget_exceeded_status_code"], BUDGETS),
     unused(&["max_internal_user_budget", "internal_user_budget_duration", "max_user_budget"], BUDGETS),
-    unused(&["content_policy_fallbacks", "model_alias_map", "require_auth_for_metrics_endpoint"], LATER),
+    unused(&["require_auth_for_metrics_endpoint"], LATER),
     unused(&["ssl_verify", "ssl_certificate"], "Easel trusts the system's certificates and those of SSL_CERT_FILE"),
     unused(&["http2", "force_ipv4", "disable_aiohttp_transport", "network_mock"], HARMLESS),
     unused(&["context_window_fallbacks"], "a prompt that is too long for a model goes on to its 'fallbacks'"),
@@ -81,13 +85,15 @@ pub(super) const LITELLM: &[Unused] = &[
     unused(&["add_user_information_to_llm_headers", "forward_traceparent_to_llm_provider"], LATER),
     unused(&["expose_router_debug_in_errors"], "an error always says what to do next, and never more"),
     unused(&["enable_preview_features", "return_response_headers", "custom_provider_map"], HARMLESS),
-    unused(&["post_call_rules", "pre_call_rules", "callback_settings", "guardrails"], LATER),
-    unused(&["allowed_fails", "max_fallbacks", "disable_end_user_cost_tracking"], LATER),
+    unused(&["post_call_rules", "pre_call_rules", "callback_settings"], LATER),
+    unused(&["guardrails"], GUARDRAILS),
+    unused(&["allowed_openai_params"], EVERY_PARAM),
+    unused(&["check_provider_endpoint"], "a wildcard is listed as it is written"),
+    unused(&["allowed_fails", "disable_end_user_cost_tracking"], LATER),
 ];
 
 /// Of `router_settings`.
 pub(super) const ROUTER: &[Unused] = &[
-    unused(&["content_policy_fallbacks", "max_fallbacks", "model_group_alias"], LATER),
     unused(&["context_window_fallbacks"], "a prompt that is too long for a model goes on to its 'fallbacks'"),
     unused(&["allowed_fails", "cooldown_time", "disable_cooldowns", "allowed_fails_policy"], LATER),
     unused(&["retry_after", "retry_policy", "model_group_retry_policy"], LATER),
@@ -129,7 +135,7 @@ pub(super) const GENERAL: &[Unused] = &[
     unused(&["use_shared_health_check", "health_check_concurrency"], CHECKS),
     unused(&["max_parallel_requests", "global_max_parallel_requests", "max_request_size_mb"], LATER),
     unused(&["max_response_size_mb", "allowed_routes", "admin_only_routes", "public_routes", "allowed_ips"], LATER),
-    unused(&["litellm_key_header_name", "user_header_name", "user_header_mappings"], LATER),
+    unused(&["user_header_name", "user_header_mappings"], LATER),
     unused(&["custom_auth", "custom_auth_settings", "custom_sso", "enable_jwt_auth", "litellm_jwtauth"], LATER),
     unused(&["enable_oauth2_auth", "enable_oauth2_proxy_auth", "oauth2_config_mappings"], LATER),
     unused(&["pass_through_endpoints", "pass_through_request_timeout", "auth_pass_through_endpoints"], HARMLESS),
@@ -155,22 +161,29 @@ pub(super) const INFO: &[Unused] = &[
 pub(super) mod read {
     pub(in super::super) const TOP: &[&str] = &[
         "model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables",
-        "credential_list", "easel_settings",
+        "credential_list", "easel_settings", "include",
     ];
     pub(in super::super) const PARAMS: &[&str] = &[
         "model", "model_id", "api_key", "api_base", "base_url", "base_model", "aws_region_name", "aws_access_key_id",
         "aws_secret_access_key", "aws_session_token", "aws_session_name", "aws_profile_name", "aws_role_name",
         "aws_external_id", "aws_session_duration", "aws_session_tags", "aws_sts_endpoint", "aws_web_identity_token",
-        "aws_bedrock_runtime_endpoint", "litellm_credential_name", "timeout", "num_retries",
-        "weight", "rpm", "tpm", "drop_params", "stream", "output_cost_per_image",
+        "aws_bedrock_runtime_endpoint", "litellm_credential_name", "timeout", "num_retries", "weight", "rpm", "tpm",
+        "drop_params", "stream", "output_cost_per_image", "additional_drop_params", "extra_headers", "mock_response",
+        "fallbacks", "guardrailIdentifier", "guardrailVersion", "guardrailConfig", "trace", "serviceTier",
+        "service_tier", "performanceConfig", "requestMetadata",
     ];
     pub(in super::super) const INFO: &[&str] = &["id", "mode", "base_model", "output_cost_per_image"];
-    pub(in super::super) const LITELLM: &[&str] =
-        &["drop_params", "num_retries", "request_timeout", "fallbacks", "default_fallbacks"];
-    pub(in super::super) const ROUTER: &[&str] =
-        &["fallbacks", "default_fallbacks", "num_retries", "timeout", "routing_strategy"];
-    pub(in super::super) const GENERAL: &[&str] = &["master_key", "dangerously_permit_weak_or_unset_master_key"];
-    pub(in super::super) const EASEL: [&str; 2] = ["default_model", "strict_params"];
+    pub(in super::super) const LITELLM: &[&str] = &[
+        "drop_params", "num_retries", "request_timeout", "fallbacks", "default_fallbacks", "content_policy_fallbacks",
+        "max_fallbacks", "model_alias_map", "additional_drop_params",
+    ];
+    pub(in super::super) const ROUTER: &[&str] = &[
+        "fallbacks", "default_fallbacks", "content_policy_fallbacks", "max_fallbacks", "model_group_alias",
+        "num_retries", "timeout", "routing_strategy",
+    ];
+    pub(in super::super) const GENERAL: &[&str] =
+        &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name"];
+    pub(in super::super) const EASEL: [&str; 4] = ["default_model", "strict_params", "models", "allowed_models"];
 }
 
 /// Generation defaults that `Wishes` gives a place of their own, or takes apart.

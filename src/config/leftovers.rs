@@ -10,7 +10,17 @@ use super::section::{Field, Reader, Section};
 
 /// Reports the rest of a section; `read` are the keys that are read elsewhere, for hints.
 pub(super) fn report(rest: Section, read: &[&'static str], unused: &[Unused], reader: &mut Reader) {
-    for (key, field) in rest.rest() {
+    fields(rest.rest(), read, unused, reader);
+}
+
+/// The same for fields that come from several files.
+pub(super) fn fields(
+    rest: impl IntoIterator<Item = (String, Field)>,
+    read: &[&'static str],
+    unused: &[Unused],
+    reader: &mut Reader,
+) {
+    for (key, field) in rest {
         if !known(&key, &field, unused, reader) {
             let near = did_you_mean(&key, read.iter().chain(unused.iter().flat_map(|u| u.keys)).copied());
             reader.warn(&field.path, format!("neither LiteLLM nor Easel knows this key, so it goes unused{near}"));

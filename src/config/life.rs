@@ -5,17 +5,16 @@
 use time::{Date, Duration};
 
 use super::{Config, Deployment, Notice};
-use crate::catalog::Catalog;
 
 /// How long before its end a model is worth a warning.
 const AHEAD: Duration = Duration::days(90);
 
 /// One warning for each deployment whose model has ended or will within 90 days.
-pub(super) fn notices(config: &Config, today: Date, catalog: &Catalog) -> Vec<Notice> {
-    config.deployments.iter().filter_map(|deployment| notice(config, deployment, today, catalog)).collect()
+pub(super) fn notices(config: &Config, today: Date) -> Vec<Notice> {
+    config.deployments.iter().filter_map(|deployment| notice(config, deployment, today)).collect()
 }
 
-fn notice(config: &Config, deployment: &Deployment, today: Date, catalog: &Catalog) -> Option<Notice> {
+fn notice(config: &Config, deployment: &Deployment, today: Date) -> Option<Notice> {
     if deployment.is_own_model() {
         return None;
     }
@@ -34,7 +33,7 @@ fn notice(config: &Config, deployment: &Deployment, today: Date, catalog: &Catal
         (false, true) => "; from then on requests go to its fallbacks",
         (false, false) => "; from then on AWS refuses its requests",
     };
-    let alive = catalog.living(today.saturating_add(AHEAD));
+    let alive = config.catalog.living(today.saturating_add(AHEAD));
     let instead = alive.map(|model| {
         let region = model.regions.first().map(|r| format!(" and 'aws_region_name: {r}'")).unwrap_or_default();
         format!(". Write 'model: bedrock/{}'{region}", model.id)

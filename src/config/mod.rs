@@ -2,13 +2,17 @@
 //!
 //! Must not read the environment or the clock by itself, speak to anyone, or know any request.
 
+mod aliases;
 mod deployment;
 mod fallbacks;
 mod file;
+mod headers;
+mod include;
 mod known;
 mod leftovers;
 mod life;
 mod model;
+mod models;
 mod profile;
 mod region;
 mod report;
@@ -16,6 +20,7 @@ mod resolve;
 mod role;
 mod section;
 mod signing;
+mod wildcard;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,8 +28,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use secrecy::SecretString;
 use time::Date;
+
+pub use wildcard::Wildcard;
 
 use crate::catalog::{Catalog, Model};
 use crate::image::{Quality, Size};
@@ -41,10 +49,22 @@ pub struct Environment {
 /// The whole configuration, resolved: what it means, not how it was written.
 #[derive(Debug)]
 pub struct Config {
-    /// In the order of the file; several may share an alias. At least one.
+    /// In the order of the file; several may share an alias. At least one, or a wildcard.
     pub deployments: Vec<Arc<Deployment>>,
-    /// Aliases to try, in order, after all deployments of an alias have failed.
+    /// Entries for every alias of a form, in the order of the file.
+    pub wildcards: Vec<Arc<Wildcard>>,
+    /// Other names for aliases.
+    pub aliases: BTreeMap<String, Alias>,
+    /// Aliases to try, in order, after all deployments of an alias have failed; by alias, or a wildcard's pattern.
     pub fallbacks: BTreeMap<String, Vec<String>>,
+    /// Aliases to try after a content filter, which moves nowhere else.
+    pub content_fallbacks: BTreeMap<String, Vec<String>>,
+    /// How many fallback aliases are tried at most.
+    pub max_fallbacks: usize,
+    /// `general_settings.litellm_key_header_name`, in small letters: where callers may show their key too.
+    pub key_header: Option<String>,
+    /// What is known of each model, with what the config adds.
+    pub catalog: Arc<Catalog>,
     /// The key that callers must show.
     pub master_key: Option<SecretString>,
     /// LiteLLM's own switch: serve beyond loopback without a key, or with a published one.
@@ -59,6 +79,15 @@ pub struct Config {
     pub exports: BTreeMap<String, SecretString>,
     /// What the operator should know but need not mend: path and sentence.
     pub warnings: Vec<Notice>,
+}
+
+/// Another name for an alias (`model_group_alias`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alias {
+    /// The alias that serves it.
+    pub target: String,
+    /// Not listed among the models.
+    pub hidden: bool,
 }
 
 /// One entry of `model_list`: a model in a region, with who pays.
@@ -88,8 +117,14 @@ pub struct Deployment {
     pub weight: f64,
     /// Leave out what the model cannot honour instead of refusing.
     pub drop_params: bool,
+    /// Members of a request that are left out before anything is made of them (`additional_drop_params`).
+    pub drops: Vec<String>,
     /// Generation defaults; a request's own wishes win.
     pub defaults: Wishes,
+    /// What each call carries beside the body: `extra_headers`, guardrails, service tier. Values are not shown.
+    pub headers: HeaderMap,
+    /// Answers with a made-up picture and calls nobody (`mock_response`).
+    pub mock: bool,
     /// `model_info.output_cost_per_image`, which replaces the catalogue's price, in US dollars.
     pub price: Option<f64>,
 }
@@ -179,19 +214,19 @@ impl Config {
     /// Reads the file and says what it means, or every mistake in it.
     pub fn load(path: &Path, env: &Environment, catalog: &Catalog) -> Result<Self, Mistakes> {
         match file::read(path) {
-            Ok(yaml) => Self::parse(&yaml, env, catalog),
+            Ok(yaml) => resolve::resolve(&yaml, include::Folder::of(path), env, catalog),
             Err(notice) => Err(Mistakes { mistakes: vec![notice], warnings: Vec::new() }),
         }
     }
 
-    /// Says what the text of a config means, or every mistake in it.
+    /// Says what the text of a config means, or every mistake in it. Without a place it can name no other files.
     pub fn parse(yaml: &str, env: &Environment, catalog: &Catalog) -> Result<Self, Mistakes> {
-        resolve::resolve(yaml, env, catalog)
+        resolve::resolve(yaml, None, env, catalog)
     }
 
     /// Warnings that depend on the day: models that have ended or soon will, and what to write instead.
-    pub fn life(&self, today: Date, catalog: &Catalog) -> Vec<Notice> {
-        life::notices(self, today, catalog)
+    pub fn life(&self, today: Date) -> Vec<Notice> {
+        life::notices(self, today)
     }
 }
 

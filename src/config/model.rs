@@ -44,6 +44,9 @@ pub(super) struct Named<'a> {
 /// Ways of calling that may stand before an id; pictures only ever go through InvokeModel.
 const ROUTES: [&str; 3] = ["invoke", "converse", "converse_like"];
 
+/// How the ids of inference profiles begin.
+pub(super) const PROFILES: [&str; 5] = ["us.", "eu.", "apac.", "global.", "us-gov."];
+
 /// Picture models that are gone and whose bodies nothing else speaks: how their ids begin, and what is alive instead.
 const RETIRED: [(&str, &str); 2] = [
     ("stability.stable-diffusion-xl", "stability.sd3-5-large-v1:0"),
@@ -54,8 +57,8 @@ const RETIRED: [(&str, &str); 2] = [
 pub(super) fn target(named: &Named<'_>, catalog: &Catalog) -> Result<Target, Refusal> {
     let text = named.model;
     if text.value.contains('*') {
-        let message = format!("the wildcard {} is not served yet. Write one entry for each model", text.shown);
-        return Err(Refusal::NotServed(message));
+        let message = format!("the wildcard {} needs one '*' here and one in model_name", text.shown);
+        return Err(Refusal::Mistake { path: text.path.clone(), message });
     }
     let (id, region) = match text.value.strip_prefix("bedrock/") {
         Some(rest) => routed(rest),
@@ -81,7 +84,7 @@ pub(super) fn target(named: &Named<'_>, catalog: &Catalog) -> Result<Target, Ref
 }
 
 /// Strips routes and a region from the front of an id.
-fn routed(mut id: &str) -> (&str, Option<&str>) {
+pub(super) fn routed(mut id: &str) -> (&str, Option<&str>) {
     let mut region = None;
     while let Some((first, rest)) = id.split_once('/') {
         if looks_like_region(first) {
@@ -145,13 +148,13 @@ fn unknown(id: &str, text: &Text, catalog: &Catalog) -> Refusal {
             quote(id)
         ));
     }
-    let ids: Vec<_> = catalog.models().map(|model| model.id.as_str()).collect();
+    let ids: Vec<_> = catalog.models().filter(|model| !model.life.retired).map(|model| model.id.as_str()).collect();
     let nearest = closest(base, ids.iter().copied()).map_or("amazon.nova-canvas-v1:0", |(_, id)| id);
     mistake(format!("{} is no picture model of Bedrock. The nearest is 'bedrock/{nearest}'", quote(id)))
 }
 
 fn without_profile(id: &str) -> &str {
-    ["us.", "eu.", "apac.", "global.", "us-gov."].iter().find_map(|p| id.strip_prefix(p)).unwrap_or(id)
+    PROFILES.iter().find_map(|p| id.strip_prefix(p)).unwrap_or(id)
 }
 
 /// Whether an id is meant to be a picture model of Bedrock, rightly spelt or not.
@@ -239,7 +242,7 @@ mod tests {
                 "warning: 'us.anthropic.claude-sonnet-4-5-20250929-v1:0' paints nothing; Easel serves pictures, so it \
                  skips this entry",
             ),
-            ("bedrock/*", "warning: the wildcard 'bedrock/*' is not served yet. Write one entry for each model"),
+            ("bedrock/*", "the wildcard 'bedrock/*' needs one '*' here and one in model_name"),
             (
                 "bedrock/us.stability.stable-outpaint-v1:0",
                 "warning: 'stability.stable-outpaint-v1:0' changes pictures, which Easel does not do yet; entry skipped",

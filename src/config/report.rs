@@ -50,11 +50,11 @@ pub(super) fn quote(text: &str) -> String {
     format!("'{shown}'")
 }
 
-/// The path of a member; an unusual key is put in brackets.
+/// The path of a member; an unusual key is put in brackets. The top of an included file is `name.yaml: `.
 pub(super) fn join(path: &str, key: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-/".contains(c);
     match (path, key.chars().all(plain) && !key.is_empty()) {
-        ("", true) => key.to_owned(),
+        (top, true) if top.is_empty() || top.ends_with(": ") => format!("{top}{key}"),
         (_, true) => format!("{path}.{key}"),
         (_, false) => format!("{path}[{}]", quote(key)),
     }
@@ -130,6 +130,7 @@ mod tests {
     fn paths_show_unusual_keys_in_brackets() {
         assert_eq!(join("", "model_list"), "model_list");
         assert_eq!(join("a[0]", "b"), "a[0].b");
+        assert_eq!(join("more.yaml: ", "b"), "more.yaml: b");
         assert_eq!(join("a", "b c.d"), "a['b c.d']");
     }
 }

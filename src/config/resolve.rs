@@ -7,16 +7,20 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderName;
 use secrecy::SecretString;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::deployment::{self, Defaults, Draft, Entry};
-use super::fallbacks::{self, Names};
+use super::fallbacks::{self, Fallbacks, Names};
+use super::file::Budget;
+use super::include::{self, Folder, Top};
 use super::report::{Report, join, quote};
 use super::section::{Field, Reader, Section, Unset, truth};
+use super::wildcard::{WildDraft, Wildcard};
 use super::{Auth, Config, Deployment, Environment, Mistakes};
-use super::{file, known, leftovers};
+use super::{aliases, known, leftovers, models};
 use crate::catalog::Catalog;
 
 /// Longest silence of the upstream: AWS advises at least this for pictures.
@@ -36,10 +40,15 @@ struct Settings {
     easel: Section,
 }
 
-/// Says what the text means, or every mistake in it.
-pub(super) fn resolve(yaml: &str, env: &Environment, catalog: &Catalog) -> Result<Config, Mistakes> {
-    let mut reader = Reader { env: env.clone(), report: Report::default() };
-    let config = file::parse(yaml, &mut reader.report).and_then(|tree| whole(tree, catalog, &mut reader));
+/// Says what the text means, or every mistake in it. `folder` is where other files may be.
+pub(super) fn resolve(
+    yaml: &str,
+    folder: Option<Folder>,
+    env: &Environment,
+    catalog: &Catalog,
+) -> Result<Config, Mistakes> {
+    let mut reader = Reader { env: env.clone(), report: Report::default(), folder, budget: Budget::default() };
+    let config = include::gather(yaml, &mut reader).and_then(|top| whole(top, catalog, &mut reader));
     let Report { mistakes, warnings } = reader.report;
     match config {
         Some(config) if mistakes.is_empty() => Ok(Config { warnings, ..config }),
@@ -47,48 +56,51 @@ pub(super) fn resolve(yaml: &str, env: &Environment, catalog: &Catalog) -> Resul
     }
 }
 
-fn whole(members: Map<String, Value>, catalog: &Catalog, reader: &mut Reader) -> Option<Config> {
-    let mut top = Section { path: String::new(), members };
-    let exports = environment_variables(&mut top, reader);
-    let credentials = credentials(&mut top, reader);
-    let list = top.take("model_list");
-    let has_list = list.is_some();
-    let mut settings = Settings {
-        litellm: reader.section(&mut top, "litellm_settings"),
-        router: reader.section(&mut top, "router_settings"),
-        general: reader.section(&mut top, "general_settings"),
-        easel: reader.section(&mut top, "easel_settings"),
+fn whole(mut top: Top, catalog: &Catalog, reader: &mut Reader) -> Option<Config> {
+    let mut section = |top: &mut Top, key: &str| match top.take(key) {
+        Some(field) => reader.map(field).unwrap_or_default(),
+        None => Section { path: key.to_owned(), members: Map::new() },
     };
+    let variables = section(&mut top, "environment_variables");
+    let mut settings = Settings {
+        litellm: section(&mut top, "litellm_settings"),
+        router: section(&mut top, "router_settings"),
+        general: section(&mut top, "general_settings"),
+        easel: section(&mut top, "easel_settings"),
+    };
+    let exports = environment_variables(variables, reader);
+    let credentials = credentials(top.take_all("credential_list"), reader);
+    let list = top.take_all("model_list");
+    let has_list = !list.is_empty();
     // Keys that begin with x- are where people keep their anchors.
-    top.members.retain(|key, _| !key.starts_with("x-"));
-    leftovers::report(top, known::read::TOP, known::TOP, reader);
+    let rest = top.rest().into_iter().filter(|(key, _)| !key.starts_with("x-"));
+    leftovers::fields(rest, known::read::TOP, known::TOP, reader);
     let defaults = defaults(&mut settings, reader);
-    let (drafts, mut names) = entries(list, &credentials, &defaults, catalog, reader);
+    let catalog = models::catalogue(&mut settings.easel, catalog, reader);
+    let Entries { drafts, wild, mut names } = entries(list, &credentials, &defaults, &catalog, reader);
     if !has_list {
         reader
             .mistake("model_list", "is missing. It holds the models to serve, each with model_name and litellm_params");
-    } else if drafts.is_empty() && reader.report.mistakes.is_empty() {
+    } else if drafts.is_empty() && wild.is_empty() && reader.report.mistakes.is_empty() {
         let hint = "Add one with 'model: bedrock/stability.stable-image-core-v1:1'";
         reader.mistake("model_list", format!("holds no model that Easel serves. {hint}"));
     }
-    names.skipped.extend(aliases_of_groups(&settings.router));
-    let deployments = join_up(drafts, reader);
-    let config = finish(settings, deployments, &names, reader)?;
+    let (deployments, own) = join_up(drafts, wild, &mut names, reader);
+    let config = finish(settings, deployments, own, names, Arc::new(catalog), reader)?;
     Some(Config { exports, ..config })
 }
 
 /// Sets variables for everything that is read later; like LiteLLM, over what the environment had.
-fn environment_variables(top: &mut Section, reader: &mut Reader) -> BTreeMap<String, SecretString> {
-    let section = reader.section(top, "environment_variables");
+fn environment_variables(section: Section, reader: &mut Reader) -> BTreeMap<String, SecretString> {
     let mut exports = BTreeMap::new();
-    for (name, mut field) in section.rest() {
+    for (name, mut field) in section.rest().filter(|(_, field)| !field.value.is_null()) {
         if field.value.is_number() || field.value.is_boolean() {
             field.value = field.value.to_string().into();
         }
         let path = field.path.clone();
         if name.is_empty() || name.contains(['=', '\0']) {
             reader.mistake(&path, format!("{} is no name of a variable", quote(&name)));
-        } else if !field.value.is_string() && !field.value.is_null() {
+        } else if !field.value.is_string() {
             reader.mistake(&path, "expected a text, a number or a boolean");
         } else if let Some(text) = reader.text(Some(field), Unset::Warning) {
             reader.env = std::mem::take(&mut reader.env).with(&name, &text.value);
@@ -99,9 +111,9 @@ fn environment_variables(top: &mut Section, reader: &mut Reader) -> BTreeMap<Str
 }
 
 /// `credential_list`: named members of `litellm_params`, for several entries.
-fn credentials(top: &mut Section, reader: &mut Reader) -> HashMap<String, Map<String, Value>> {
+fn credentials(lists: Vec<Field>, reader: &mut Reader) -> HashMap<String, Map<String, Value>> {
     let mut found = HashMap::new();
-    for item in reader.list(top.take("credential_list")) {
+    for item in items(lists, reader) {
         let Some(mut item) = reader.map(item) else { continue };
         let name = reader.text(item.take("credential_name"), Unset::Mistake);
         let values = reader.section(&mut item, "credential_values");
@@ -113,22 +125,41 @@ fn credentials(top: &mut Section, reader: &mut Reader) -> HashMap<String, Map<St
     found
 }
 
+/// The items of one list that stands in several files.
+fn items(lists: Vec<Field>, reader: &mut Reader) -> Vec<Field> {
+    lists.into_iter().flat_map(|list| reader.list(Some(list))).collect()
+}
+
 fn defaults(settings: &mut Settings, reader: &mut Reader) -> Defaults {
     let router = reader.seconds(settings.router.take("timeout"));
     let litellm = reader.seconds(settings.litellm.take("request_timeout"));
     let drop_params = reader.switch(settings.litellm.take("drop_params"));
-    Defaults { timeout: router.or(litellm).unwrap_or(TIMEOUT), drop_params: drop_params.unwrap_or(false) }
+    let mut texts = |field| reader.texts(field).into_iter().map(|text| text.value).collect();
+    Defaults {
+        timeout: router.or(litellm).unwrap_or(TIMEOUT),
+        drop_params: drop_params.unwrap_or(false),
+        drops: texts(settings.litellm.take("additional_drop_params")),
+        allowed_models: texts(settings.easel.take("allowed_models")),
+    }
+}
+
+/// What the entries of the list have come to.
+#[derive(Default)]
+struct Entries {
+    drafts: Vec<Draft>,
+    wild: Vec<WildDraft>,
+    names: Names,
 }
 
 fn entries(
-    list: Option<Field>,
+    list: Vec<Field>,
     credentials: &HashMap<String, Map<String, Value>>,
     defaults: &Defaults,
     catalog: &Catalog,
     reader: &mut Reader,
-) -> (Vec<Draft>, Names) {
-    let (mut drafts, mut names) = (Vec::new(), Names::default());
-    for item in reader.list(list) {
+) -> Entries {
+    let Entries { mut drafts, mut wild, mut names } = Entries::default();
+    for item in items(list, reader) {
         let Some(mut entry) = reader.map(item) else { continue };
         fill_in(&mut entry, credentials, reader);
         match deployment::read(entry, defaults, catalog, reader) {
@@ -138,11 +169,12 @@ fn entries(
                 }
                 drafts.push(*draft);
             }
+            Entry::Wild(draft) => wild.push(draft),
             Entry::Skipped(alias) => drop(names.skipped.insert(alias)),
             Entry::Wrong(alias) => names.wrong.extend(alias),
         }
     }
-    (drafts, names)
+    Entries { drafts, wild, names }
 }
 
 /// Puts the members of the credential that an entry names beside its own, which win.
@@ -163,34 +195,61 @@ fn fill_in(entry: &mut Section, credentials: &HashMap<String, Map<String, Value>
     }
 }
 
-/// The names that `model_group_alias` gives: LiteLLM would find them, Easel does not yet.
-fn aliases_of_groups(router: &Section) -> Vec<String> {
-    let groups = router.members.get("model_group_alias").and_then(Value::as_object);
-    groups.map(|groups| groups.keys().cloned().collect()).unwrap_or_default()
+/// Gives each deployment its id and its share; those of wildcards go to the names. Besides, the fallbacks that
+/// entries name for themselves.
+fn join_up(
+    mut drafts: Vec<Draft>,
+    wild: Vec<WildDraft>,
+    names: &mut Names,
+    reader: &mut Reader,
+) -> (Vec<Arc<Deployment>>, Vec<(String, Field)>) {
+    let exact = drafts.len();
+    let mut shapes = Vec::new();
+    for WildDraft { template, drafts: made } in wild {
+        let (asked, made): (Vec<_>, Vec<_>) = made.into_iter().unzip();
+        shapes.push((template, asked));
+        drafts.extend(made);
+    }
+    identify(&mut drafts, reader);
+    share(&mut drafts);
+    let mut own: Vec<(String, Field)> = Vec::new();
+    for draft in &mut drafts {
+        // All deployments of a wildcard come from one entry.
+        if let Some(field) = draft.fallbacks.take().filter(|field| !own.iter().any(|(_, of)| of.path == field.path)) {
+            own.push((draft.deployment.alias.clone(), field));
+        }
+    }
+    let mut deployments: Vec<_> = drafts.into_iter().map(|draft| Arc::new(draft.deployment)).collect();
+    let mut rest = deployments.split_off(exact).into_iter();
+    for (template, asked) in shapes {
+        let made = asked.into_iter().zip(rest.by_ref()).collect();
+        names.wildcards.extend(Wildcard::new(template, made).map(Arc::new));
+    }
+    (deployments, own)
 }
 
-/// Gives each deployment its id and its share.
-fn join_up(mut drafts: Vec<Draft>, reader: &mut Reader) -> Vec<Arc<Deployment>> {
+fn identify(drafts: &mut [Draft], reader: &mut Reader) {
     let mut said: HashMap<String, String> = HashMap::new();
     let mut equals: HashMap<String, usize> = HashMap::new();
-    for draft in &mut drafts {
-        draft.deployment.id = match &draft.id {
+    for Draft { id, deployment, .. } in drafts {
+        deployment.id = match id {
             Some(id) => {
-                if let Some(first) = said.insert(id.value.clone(), id.path.clone()) {
-                    reader
-                        .mistake(&id.path, format!("the id {} already stands at {first}. Give each its own", id.shown));
+                let first = said.entry(id.value.clone()).or_insert_with(|| id.path.clone());
+                if *first != id.path {
+                    let message = format!("the id {} already stands at {first}. Give each its own", id.shown);
+                    reader.mistake(&id.path, message);
                 }
-                id.value.clone()
+                // One rests without the others that a wildcard has made.
+                let model = if deployment.alias.contains('*') { &*deployment.model_id } else { "" };
+                format!("{}{}{model}", id.value, if model.is_empty() { "" } else { "/" })
             }
             None => {
-                let equal = equals.entry(digest(&draft.deployment, 0)).or_default();
+                let equal = equals.entry(digest(deployment, 0)).or_default();
                 *equal += 1;
-                digest(&draft.deployment, *equal)
+                digest(deployment, *equal)
             }
         };
     }
-    share(&mut drafts);
-    drafts.into_iter().map(|draft| Arc::new(draft.deployment)).collect()
 }
 
 /// `weight` where it is written; else `rpm` or `tpm`, as in LiteLLM's simple-shuffle, if all of an alias have it.
@@ -234,11 +293,14 @@ fn digest(deployment: &Deployment, position: usize) -> String {
 fn finish(
     mut settings: Settings,
     deployments: Vec<Arc<Deployment>>,
-    names: &Names,
+    own: Vec<(String, Field)>,
+    mut names: Names,
+    catalog: Arc<Catalog>,
     reader: &mut Reader,
 ) -> Option<Config> {
     let Settings { litellm, router, general, easel } = &mut settings;
-    let fallbacks = fallbacks::read(router, litellm, names, reader);
+    let aliases = aliases::read(router, litellm, &mut names, reader);
+    let Fallbacks { usual, content, most } = fallbacks::read(router, litellm, own, &names, reader);
     let num_retries = [&mut *router, &mut *litellm].map(|section| reader.count(section.take("num_retries")));
     let strategy = reader.text(router.take("routing_strategy"), Unset::Warning);
     if let Some(strategy) = strategy.filter(|strategy| strategy.value != "simple-shuffle") {
@@ -249,11 +311,50 @@ fn finish(
         .secret(general.take("master_key"), Unset::Silent)
         .or_else(|| reader.secret(Some(of_env()), Unset::Silent))
         .map(|secret| secret.value);
+    let key_header = key_header(general, reader);
     let permit = reader.switch(general.take("dangerously_permit_weak_or_unset_master_key"));
     let permit_weak_key = permit.or_else(|| reader.env.get(PERMIT_WEAK).and_then(truth)).unwrap_or(false);
     let default_model = reader.text(easel.take("default_model"), Unset::Mistake);
     let default_model = default_model.and_then(|text| names.check(&text, reader));
     let strict_params = reader.switch(easel.take("strict_params")).unwrap_or(false);
+    report_rest(settings, reader);
+    let first = deployments.first().map(|deployment| deployment.alias.clone());
+    if first.is_none() && default_model.is_none() && !names.wildcards.is_empty() {
+        let message = "requests that name no model find none: every entry is a wildcard. Name one for them";
+        reader.warn("easel_settings.default_model", message);
+    }
+    let first = first.or_else(|| names.wildcards.first().map(|wildcard| wildcard.pattern.clone()));
+    Some(Config {
+        deployments,
+        wildcards: names.wildcards,
+        aliases,
+        fallbacks: usual,
+        content_fallbacks: content,
+        max_fallbacks: most,
+        master_key,
+        permit_weak_key,
+        key_header,
+        default_model: default_model.or(first)?,
+        strict_params,
+        num_retries: num_retries.into_iter().flatten().next().unwrap_or(NUM_RETRIES),
+        exports: BTreeMap::new(),
+        catalog,
+        warnings: Vec::new(),
+    })
+}
+
+/// `litellm_key_header_name`, if it can be a header's name.
+fn key_header(general: &mut Section, reader: &mut Reader) -> Option<String> {
+    let text = reader.text(general.take("litellm_key_header_name"), Unset::Warning)?;
+    let name = text.value.to_ascii_lowercase();
+    if HeaderName::from_bytes(name.as_bytes()).is_err() {
+        reader.mistake(&text.path, format!("{} is no name of a header. Write it like 'x-my-key'", text.shown));
+    }
+    Some(name)
+}
+
+/// What nobody has read in the sections besides the list.
+fn report_rest(settings: Settings, reader: &mut Reader) {
     let Settings { litellm, router, general, easel } = settings;
     leftovers::report(litellm, known::read::LITELLM, known::LITELLM, reader);
     leftovers::report(router, known::read::ROUTER, known::ROUTER, reader);
@@ -262,16 +363,4 @@ fn finish(
         let accepted = known::read::EASEL.map(|key| format!("'{key}'")).join(", ");
         reader.mistake(&field.path, format!("easel_settings has no {}. Accepted are {accepted}", quote(&key)));
     }
-    let first = deployments.first()?.alias.clone();
-    Some(Config {
-        deployments,
-        fallbacks,
-        master_key,
-        permit_weak_key,
-        default_model: default_model.unwrap_or(first),
-        strict_params,
-        num_retries: num_retries.into_iter().flatten().next().unwrap_or(NUM_RETRIES),
-        exports: BTreeMap::new(),
-        warnings: Vec::new(),
-    })
 }

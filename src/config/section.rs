@@ -8,6 +8,8 @@ use secrecy::SecretString;
 use serde_json::{Map, Value};
 
 use super::Environment;
+use super::file::Budget;
+use super::include::Folder;
 use super::report::{Report, join, quote};
 use crate::wishes::describe;
 
@@ -69,10 +71,13 @@ impl Section {
     }
 }
 
-/// The environment and the report that reading needs.
+/// The environment and the report that reading needs, and where other files are.
 pub(super) struct Reader {
     pub(super) env: Environment,
     pub(super) report: Report,
+    /// Absent where the config is a text without a place.
+    pub(super) folder: Option<Folder>,
+    pub(super) budget: Budget,
 }
 
 impl Reader {
@@ -103,6 +108,11 @@ impl Reader {
                 None
             }
         }
+    }
+
+    /// The items of a list of texts.
+    pub(super) fn texts(&mut self, field: Option<Field>) -> Vec<Text> {
+        self.list(field).into_iter().filter_map(|item| self.text(Some(item), Unset::Mistake)).collect()
     }
 
     /// The field as a list.

@@ -81,9 +81,12 @@ pub(super) struct JsonBody {
 }
 
 impl JsonBody {
-    /// The request in it, or what is wrong with it.
-    pub(super) fn image_request(self) -> Result<ImageRequest, ApiError> {
-        match (ImageRequest::from_json(&self.bytes), self.form) {
+    /// The request in it, or what is wrong with it; `drops` are the members left out for the model it names.
+    pub(super) fn image_request(
+        self,
+        drops: impl FnOnce(Option<&str>) -> Vec<String>,
+    ) -> Result<ImageRequest, ApiError> {
+        match (ImageRequest::from_json_without(&self.bytes, drops), self.form) {
             (Ok(request), _) => Ok(request),
             // Not JSON at all, and it does not pretend to be.
             (Err(Invalid { param: None, .. }), Some(form)) => Err(ApiError::not_json(&form)),

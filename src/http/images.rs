@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::access::Story;
 use super::error::ApiError;
@@ -22,8 +22,14 @@ use crate::reply::{Event, JsonSink};
 use crate::router::{Broken, Gallery, Job, Painting};
 
 /// `POST /v1/images/generations`.
-pub(super) async fn generations(State(app): State<Arc<App>>, _: Caller, body: JsonBody) -> Result<Response, ApiError> {
-    paint(app, body.image_request()?).await
+pub(super) async fn generations(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    headers: HeaderMap,
+    body: JsonBody,
+) -> Result<Response, ApiError> {
+    let request = body.image_request(|model| app.router.table().drops(model))?;
+    paint(app, request, &headers).await
 }
 
 /// `POST /openai/deployments/{model}/images/generations`, Azure's form; the path wins over the body.
@@ -31,17 +37,19 @@ pub(super) async fn deployment_generations(
     State(app): State<Arc<App>>,
     Path(rest): Path<String>,
     _: Caller,
+    headers: HeaderMap,
     body: JsonBody,
 ) -> Result<Response, ApiError> {
     let Some(model) = rest.trim_end_matches('/').strip_suffix("/images/generations") else {
         return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}")));
     };
-    let request = body.image_request()?;
-    paint(app, ImageRequest { model: Some(model.to_owned()), ..request }).await
+    let request = body.image_request(|_| app.router.table().drops(Some(model)))?;
+    paint(app, ImageRequest { model: Some(model.to_owned()), ..request }, &headers).await
 }
 
-async fn paint(app: Arc<App>, request: ImageRequest) -> Result<Response, ApiError> {
+async fn paint(app: Arc<App>, request: ImageRequest, headers: &HeaderMap) -> Result<Response, ApiError> {
     let ImageRequest { model, mut task, answer: Answer::Base64, overrides } = request;
+    let overrides = overrides.with_headers(headers)?;
     task.strict = app.strict_params;
     let alias = app.router.table().alias(model.as_deref()).to_owned();
     let job = Job {
@@ -50,10 +58,11 @@ async fn paint(app: Arc<App>, request: ImageRequest) -> Result<Response, ApiErro
         timeout: overrides.timeout,
         num_retries: overrides.num_retries,
         fallbacks: overrides.fallbacks,
+        disable_fallbacks: overrides.disable_fallbacks,
         chance: app.draw(),
     };
     let gallery = app.router.dispatch(&job).await?;
-    let story = Arc::new(Story::new(alias, &gallery.paintings));
+    let story = Arc::new(Story::new(app.router.table().label(&alias).to_owned(), &gallery.paintings));
     let headers = plan_headers(&gallery);
     let drain = Drain::new(app, gallery, story.clone());
     let body = stream::unfold(drain, |mut drain| async move { drain.next().await.map(|bytes| (bytes, drain)) });

@@ -24,6 +24,9 @@ pub(super) fn plan_headers(gallery: &Gallery) -> HeaderMap {
     put("x-easel-seed", seeds.join(","));
     put("x-easel-mapped", distinct(paintings.iter().flat_map(|p| &p.request.mapped).map(String::as_str), ", "));
     put("x-easel-ignored", distinct(paintings.iter().flat_map(|p| &p.request.ignored).map(String::as_str), ", "));
+    if paintings.iter().any(|p| p.deployment.mock) {
+        put("x-easel-mock", "true".into());
+    }
     if let Some(usd) = paintings.iter().map(|p| p.price(p.part.count)).sum::<Option<f64>>() {
         put("x-litellm-response-cost", dollars(usd));
         // Pictures of one call that are filtered are not known before its end.

@@ -4,10 +4,11 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::image::Task;
-use crate::wishes::{Malformed, Wishes, describe, excerpt};
+use crate::wishes::{Malformed, Wishes, describe, drop_members, excerpt};
 
 /// A well-formed request for pictures.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,7 +39,30 @@ pub struct Overrides {
     pub num_retries: Option<u32>,
     /// `fallbacks`: aliases to try instead of the configured ones.
     pub fallbacks: Option<Vec<String>>,
+    /// `disable_fallbacks`: nobody else is asked.
+    pub disable_fallbacks: bool,
 }
+
+impl Overrides {
+    /// With LiteLLM's headers `x-litellm-timeout` and `x-litellm-num-retries`, which win over the body.
+    pub fn with_headers(mut self, headers: &HeaderMap) -> Result<Self, Invalid> {
+        let mut members = Map::new();
+        for name in [TIMEOUT, NUM_RETRIES] {
+            let Some(value) = headers.get(name) else { continue };
+            let text = value.to_str().unwrap_or_default().trim().to_owned();
+            members.insert(name.into(), serde_json::from_str(&text).map_or(Value::String(text), Value::Number));
+        }
+        self.timeout = take_seconds(&mut members, TIMEOUT)?.or(self.timeout);
+        self.num_retries = take_count(&mut members, NUM_RETRIES)?.or(self.num_retries);
+        Ok(self)
+    }
+}
+
+/// Nobody has more aliases or members, and each is looked up.
+const MAX_NAMES: usize = 100;
+
+const TIMEOUT: &str = "x-litellm-timeout";
+const NUM_RETRIES: &str = "x-litellm-num-retries";
 
 /// A request that is not well-formed, or asks for what Easel does not do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,12 +96,17 @@ impl From<Malformed> for Invalid {
 impl ImageRequest {
     /// Reads the body of `/images/generations`. `null` counts as absent.
     pub fn from_json(body: &[u8]) -> Result<Self, Invalid> {
+        Self::from_json_without(body, |_| Vec::new())
+    }
+
+    /// The same without the members that are left out for the model it names, before anything is made of them.
+    pub fn from_json_without(body: &[u8], drops: impl FnOnce(Option<&str>) -> Vec<String>) -> Result<Self, Invalid> {
         let plain = |message: String| Invalid { param: None, code: None, message };
         let value: Value = serde_json::from_slice(body).map_err(|error| {
             plain(format!("the body is not valid JSON: {error}. Send a JSON object such as {{\"prompt\": \"a cat\"}}"))
         })?;
         match value {
-            Value::Object(members) => Self::from_members(members),
+            Value::Object(members) => Self::from_members(members, drops),
             other => Err(plain(format!(
                 "the body is {}. Send a JSON object such as {{\"prompt\": \"a cat\"}}",
                 describe(&other)
@@ -85,15 +114,24 @@ impl ImageRequest {
         }
     }
 
-    fn from_members(mut members: Map<String, Value>) -> Result<Self, Invalid> {
+    fn from_members(
+        mut members: Map<String, Value>,
+        drops: impl FnOnce(Option<&str>) -> Vec<String>,
+    ) -> Result<Self, Invalid> {
         members.retain(|_, value| !value.is_null());
         let model = take_text(&mut members, "model")?.filter(|model| !model.is_empty());
+        let mut drops = drops(model.as_deref());
+        drops.extend(take_names(&mut members, "additional_drop_params")?.unwrap_or_default());
+        // As in LiteLLM, what to paint is no member that could be left out.
+        drops.retain(|name| name != "prompt");
+        let ignored = drop_members(&mut members, &drops);
         let prompt = take_text(&mut members, "prompt")?;
         let answer = take_answer(&mut members)?;
         let overrides = Overrides {
             timeout: take_seconds(&mut members, "timeout")?,
             num_retries: take_count(&mut members, "num_retries")?,
-            fallbacks: take_aliases(&mut members, "fallbacks")?,
+            fallbacks: take_names(&mut members, "fallbacks")?,
+            disable_fallbacks: take_flag(&mut members, "disable_fallbacks")?,
         };
         let drop_params = take_flag(&mut members, "drop_params")?;
         // They say who asks, not what to paint.
@@ -109,7 +147,7 @@ impl ImageRequest {
                 "missing required parameter: 'prompt'. Say what to paint",
             ));
         };
-        Ok(Self { model, task: Task { prompt, wishes, drop_params, strict: false }, answer, overrides })
+        Ok(Self { model, task: Task { prompt, wishes, drop_params, strict: false, ignored }, answer, overrides })
     }
 }
 
@@ -146,11 +184,16 @@ fn take_count(members: &mut Map<String, Value>, name: &str) -> Result<Option<u32
     count.map(Some).ok_or_else(|| Invalid::wrong_type(name, "a whole number", &value))
 }
 
-fn take_aliases(members: &mut Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, Invalid> {
+fn take_names(members: &mut Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, Invalid> {
     let Some(value) = members.shift_remove(name) else { return Ok(None) };
-    let aliases: Option<Vec<String>> =
-        value.as_array().and_then(|list| list.iter().map(|alias| alias.as_str().map(str::to_owned)).collect());
-    aliases.map(Some).ok_or_else(|| Invalid::wrong_type(name, "an array of model names", &value))
+    let names: Option<Vec<String>> =
+        value.as_array().and_then(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect());
+    let names = names.ok_or_else(|| Invalid::wrong_type(name, "an array of names", &value))?;
+    if names.len() > MAX_NAMES {
+        let message = format!("'{name}' holds {} names. It takes at most {MAX_NAMES}", names.len());
+        return Err(Invalid::new(name, "invalid_value", message));
+    }
+    Ok(Some(names))
 }
 
 /// `response_format` and `stream`, of which only base64 in one document is served so far.
@@ -255,6 +298,22 @@ mod tests {
             Some("invalid_value"),
             "invalid value for 'output_format': got 'bmp'. Accepted are 'png', 'jpeg', 'jpg', 'webp'",
         );
+    }
+
+    #[test]
+    fn members_are_dropped_before_they_are_read() {
+        let body = br#"{"prompt":"a","n":"two","size":"huge","stream":true,"imageGenerationConfig":{"seed":-1},
+                        "additional_drop_params":["n","absent","prompt"]}"#;
+        let config = |model: Option<&str>| {
+            assert_eq!(model, None);
+            ["size", "stream", "imageGenerationConfig.seed"].map(str::to_owned).to_vec()
+        };
+        let task = ImageRequest::from_json_without(body, config).unwrap().task;
+        assert_eq!(task.ignored, ["size", "stream", "imageGenerationConfig.seed", "n"]);
+        assert_eq!((task.wishes, &*task.prompt), (Wishes::default(), "a"));
+        let many = format!(r#"{{"prompt":"a","fallbacks":[{}"x"]}}"#, "\"x\",".repeat(100));
+        let message = "'fallbacks' holds 101 names. It takes at most 100";
+        check_invalid(&many, Some("fallbacks"), Some("invalid_value"), message);
     }
 
     #[test]

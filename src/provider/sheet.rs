@@ -24,7 +24,8 @@ impl<'a> Sheet<'a> {
     pub(super) fn new(order: Order<'a>) -> Self {
         let mut native = order.defaults.native.clone();
         native.extend(order.task.wishes.native.clone());
-        Self { order, native, mapped: Vec::new(), ignored: Vec::new(), style_taken: false, dropped: false }
+        let ignored = order.task.ignored.clone();
+        Self { order, native, mapped: Vec::new(), ignored, style_taken: false, dropped: false }
     }
 
     /// The caller's wish, else the config's.

@@ -19,7 +19,7 @@ fn make(model: &str, members: Value, defaults: Value, part: Part) -> Result<Made
     let drop_params = members.remove("drop_params").is_some();
     let strict = members.remove("strict").is_some();
     let prompt = members.remove("prompt").map_or("a cat".into(), |p| p.as_str().unwrap().to_owned());
-    let task = Task { prompt, wishes: Wishes::read(members).unwrap(), drop_params, strict };
+    let task = Task { prompt, wishes: Wishes::read(members).unwrap(), drop_params, strict, ignored: Vec::new() };
     let Value::Object(defaults) = defaults else { panic!("defaults are an object") };
     let defaults = Wishes::read(defaults).unwrap();
     let order =

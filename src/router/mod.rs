@@ -4,6 +4,7 @@
 
 mod cooldown;
 mod failure;
+mod mock;
 mod painting;
 mod table;
 
@@ -14,9 +15,10 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 
 pub use failure::Failure;
 pub use painting::{Broken, Painting};
+use table::{Instead, Plan};
 pub use table::{Table, ended};
 
-use crate::bedrock::{Client, Error, Kind};
+use crate::bedrock::{Client, Error, Kind, Reply};
 use crate::clock::Clock;
 use crate::config::{Config, Deployment};
 use crate::image::{Part, Task};
@@ -46,8 +48,10 @@ pub struct Job {
     pub timeout: Option<Duration>,
     /// The caller's bound on tries after the first.
     pub num_retries: Option<u32>,
-    /// The caller's fallbacks instead of the configured ones.
+    /// The caller's fallbacks instead of the configured ones. What is not served is left out, and said.
     pub fallbacks: Option<Vec<String>>,
+    /// The caller wants no fallbacks at all.
+    pub disable_fallbacks: bool,
     /// Chance for this request: the seed that is drawn, the deployment, the jitter.
     pub chance: u64,
 }
@@ -74,6 +78,17 @@ pub struct Router {
     metrics: Arc<Metrics>,
 }
 
+/// Who is still to be asked.
+#[derive(Clone, Copy, Debug)]
+struct Way<'a> {
+    next: &'a [Arc<Deployment>],
+    /// Those who are asked after a content filter, instead of the rest.
+    after_filter: &'a [Arc<Deployment>],
+}
+
+/// Enough to see whether a deployment can honour a task.
+const FIRST: Part = Part { first: 0, count: 1 };
+
 /// What to do after a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
@@ -81,6 +96,8 @@ enum Step {
     Again { at_most: u32, wait: Option<Duration> },
     /// The next deployment.
     Next,
+    /// Only those that the config names for a content filter.
+    AfterFilter,
     /// Nothing would help, or it may have been paid for.
     Stop,
 }
@@ -114,8 +131,12 @@ impl Router {
     /// Paints: returns when every call of the job has brought the first byte of a picture or failed for good.
     pub async fn dispatch(&self, job: &Job) -> Result<Gallery, Failure> {
         let plan = self.plan(job)?;
-        let count = job.task.wishes.count.or(plan[0].defaults.count).unwrap_or(1);
-        let outcomes = self.paint(&plan, job, Part { first: 0, count }).await;
+        let leader = &plan.usual[0];
+        let dropped = leader.drops.iter().any(|name| matches!(&**name, "n" | "numberOfImages"));
+        let wanted = job.task.wishes.count.filter(|_| !dropped);
+        let count = wanted.or(leader.defaults.count).unwrap_or(1);
+        let way = Way { next: &plan.usual, after_filter: &plan.after_filter };
+        let outcomes = self.paint(way, job, Part { first: 0, count }).await;
         let (mut paintings, mut failures) = (Vec::new(), Vec::new());
         for outcome in outcomes {
             match outcome {
@@ -126,22 +147,29 @@ impl Router {
         if paintings.is_empty() {
             return Err(failures.into_iter().next().unwrap_or(Failure::Upstream { paid: false }));
         }
+        paintings[0].request.ignored.extend(plan.ignored);
         let missing = failures.into_iter().map(|failure| shortfall(&failure).to_owned()).collect();
         Ok(Gallery { paintings, missing, asked: count })
     }
 
     /// The deployments that can honour the task, in the order in which they are asked; those of the alias that need
     /// not drop a wish first. The refusal of the first if none can.
-    fn plan(&self, job: &Job) -> Result<Vec<Arc<Deployment>>, Failure> {
+    fn plan(&self, job: &Job) -> Result<Plan, Failure> {
         let (now, mut chance) = (self.clock.now(), fastrand::Rng::with_seed(job.chance));
         let resting = |deployment: &Deployment| self.cooldowns.resting(&deployment.id, now);
-        let plan = self.table.plan(&job.alias, job.fallbacks.as_deref(), self.clock.today(), resting, &mut chance);
-        let unknown = || Failure::UnknownModel { alias: job.alias.clone(), served: self.table.aliases().to_vec() };
+        let instead = match (job.disable_fallbacks, &job.fallbacks) {
+            (true, _) => Instead::Nobody,
+            (false, Some(aliases)) => Instead::These(aliases),
+            (false, None) => Instead::AsConfigured,
+        };
+        let plan = self.table.plan(&job.alias, instead, self.clock.today(), resting, &mut chance);
+        let unknown = || Failure::UnknownModel { alias: job.alias.clone(), served: self.table.near(&job.alias) };
+        let Plan { group, usual, mut after_filter, ignored } = plan.ok_or_else(unknown)?;
         let (mut able, mut refusal) = (Vec::new(), None);
-        for deployment in plan.ok_or_else(unknown)? {
-            match request(&deployment, job, Part { first: 0, count: 1 }) {
+        for deployment in usual {
+            match request(&deployment, job, FIRST) {
                 Ok(request) => able.push((request.dropped, deployment)),
-                Err(unsupported) if deployment.alias == job.alias => refusal = Some(unsupported),
+                Err(unsupported) if deployment.alias == group => refusal = Some(unsupported),
                 Err(unsupported) => refusal = refusal.or(Some(unsupported)),
             }
         }
@@ -149,30 +177,37 @@ impl Router {
         let lead =
             able.iter().take_while(|(_, d)| able.first().is_some_and(|(_, first)| d.alias == first.alias)).count();
         able[..lead].sort_by_key(|(dropped, _)| *dropped);
+        after_filter.retain(|deployment| request(deployment, job, FIRST).is_ok());
         match (able.is_empty(), refusal) {
             (true, Some(unsupported)) => Err(Failure::Unsupported(unsupported)),
             (true, None) => Err(unknown()),
-            (false, _) => Ok(able.into_iter().map(|(_, deployment)| deployment).collect()),
+            (false, _) => {
+                let usual = able.into_iter().map(|(_, deployment)| deployment).collect();
+                Ok(Plan { group, usual, after_filter, ignored })
+            }
         }
     }
 
     /// The whole loop of tries for one part of a job: each deployment of the plan in turn, some of them more than
-    /// once, and never again once a call may have been paid for. A part that is too much for one call is cut, and
-    /// each piece goes its own way from there. One outcome for each call.
+    /// once, and never again once a call may have been paid for. A content filter leaves the usual way for the one
+    /// that is named for it. A part that is too much for one call is cut, and each piece goes its own way from there.
+    /// One outcome for each call.
     fn paint<'a>(
         &'a self,
-        plan: &'a [Arc<Deployment>],
+        mut way: Way<'a>,
         job: &'a Job,
         part: Part,
     ) -> BoxFuture<'a, Vec<Result<Painting, Failure>>> {
         async move {
             let mut last = None;
-            for (at, deployment) in plan.iter().enumerate() {
+            let replaceable = way.next.len() > 1;
+            while let Some((deployment, after)) = way.next.split_first() {
                 let per_call = deployment.model.limits.pictures_per_call;
                 if part.count > per_call {
-                    let pieces = part.split(per_call).map(|piece| self.paint(&plan[at..], job, piece));
+                    let pieces = part.split(per_call).map(|piece| self.paint(way, job, piece));
                     return join_all(pieces).await.into_iter().flatten().collect();
                 }
+                way.next = after;
                 let request = match request(deployment, job, part) {
                     Ok(request) => request,
                     Err(unsupported) => {
@@ -180,7 +215,7 @@ impl Router {
                         continue;
                     }
                 };
-                let sibling = plan.get(at + 1).is_some_and(|next| next.alias == deployment.alias);
+                let sibling = after.first().is_some_and(|next| next.alias == deployment.alias);
                 let tries = if sibling { 1 } else { 1 + self.retries(deployment, job) };
                 for attempt in 1..=tries {
                     let error = match self.call(deployment, &request, job, part).await {
@@ -188,17 +223,18 @@ impl Router {
                         Err(error) => error,
                     };
                     let failure = Failure::from_call(&error, deployment, self.clock);
-                    self.rest(deployment, &error, plan.len() > 1);
+                    self.rest(deployment, &error, replaceable);
                     match next_step(error.kind) {
                         Step::Stop => return vec![Err(failure)],
                         Step::Again { at_most, wait } if attempt < tries.min(at_most) => {
                             tokio::time::sleep(wait.unwrap_or_else(|| backoff(job.chance, part, attempt))).await;
+                            continue;
                         }
-                        Step::Again { .. } | Step::Next => {
-                            last = Some(failure.after(last));
-                            break;
-                        }
+                        Step::AfterFilter => way.next = std::mem::take(&mut way.after_filter),
+                        Step::Again { .. } | Step::Next => {}
                     }
+                    last = Some(failure.after(last));
+                    break;
                 }
             }
             vec![Err(last.unwrap_or(Failure::Upstream { paid: false }))]
@@ -216,7 +252,10 @@ impl Router {
     ) -> Result<Painting, Error> {
         let timeout = job.timeout.map_or(deployment.timeout, |wanted| wanted.min(deployment.timeout));
         let begun = async {
-            let reply = self.client.invoke(deployment, request.body.clone(), timeout).await?;
+            let reply = match deployment.mock {
+                true => Reply::in_memory(mock::reply(part.count)),
+                false => self.client.invoke(deployment, request.body.clone(), timeout).await?,
+            };
             Painting::begin(deployment.clone(), request.clone(), part, reply).await
         };
         let result = begun.await;
@@ -264,8 +303,9 @@ impl Router {
 }
 
 fn request(deployment: &Deployment, job: &Job, part: Part) -> Result<Request, crate::image::Unsupported> {
+    let pruned = (!deployment.drops.is_empty()).then(|| job.task.without(&deployment.drops));
     let order = Order {
-        task: &job.task,
+        task: pruned.as_ref().unwrap_or(&job.task),
         part,
         defaults: &deployment.defaults,
         limits: &deployment.model.limits,
@@ -285,7 +325,8 @@ fn next_step(kind: Kind) -> Step {
         // Waiting longer than MAX_BACKOFF is left to the caller.
         Kind::Throttled(_) | Kind::Unavailable(_) => Step::Next,
         Kind::Denied(_) | Kind::NotFound | Kind::Retired | Kind::Odd | Kind::InferenceFailed => Step::Next,
-        Kind::Invalid | Kind::Filtered | Kind::Broken | Kind::TimedOut | Kind::NoPicture => Step::Stop,
+        Kind::Filtered => Step::AfterFilter,
+        Kind::Invalid | Kind::Broken | Kind::TimedOut | Kind::NoPicture => Step::Stop,
     }
 }
 

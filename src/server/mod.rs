@@ -20,7 +20,6 @@ use tls::TlsListener;
 
 use crate::auth::Door;
 use crate::bedrock::{Client, describe_auth, key_problem};
-use crate::catalog::Catalog;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::http::{App, app};
@@ -99,7 +98,7 @@ impl Server {
         let router = Router::new(&config, Client::new(clock, certificates), clock, metrics.clone());
         let (strict_params, started) = (config.strict_params, clock.unix());
         let chance = Mutex::new(chance);
-        let key_header = None;
+        let key_header = config.key_header.clone();
         let app = App { router, door, metrics, clock, chance, strict_params, key_header, root_path, started };
         let app = Arc::new(app);
         Ok(Self { listener, tls, app })
@@ -135,7 +134,7 @@ impl Server {
 
 /// What an operator should know at start: one line for each deployment, and what is wrong with it.
 fn report(config: &Config, clock: Clock) {
-    for notice in config.warnings.iter().chain(&config.life(clock.today(), &Catalog::builtin())) {
+    for notice in config.warnings.iter().chain(&config.life(clock.today())) {
         tracing::warn!("config: {notice}");
     }
     for deployment in &config.deployments {
@@ -144,6 +143,10 @@ fn report(config: &Config, clock: Clock) {
         if let Some(problem) = key_problem(deployment, clock.now()) {
             tracing::warn!("{problem}");
         }
+    }
+    for wildcard in &config.wildcards {
+        let models: Vec<_> = wildcard.deployments().map(|deployment| deployment.model.id.as_str()).collect();
+        tracing::info!("{} paints with {}, as a request says", wildcard.pattern, models.join(", "));
     }
     if config.master_key.is_none() {
         tracing::warn!("there is no master key: callers need none, and only this machine's are answered");
@@ -154,7 +157,7 @@ fn report(config: &Config, clock: Clock) {
 /// request. All at once: deployments that share a source share its answer, and a slow one holds nobody up.
 async fn look_for_credentials(app: Arc<App>) {
     let deployments = app.router.table().deployments();
-    let signing = deployments.filter(|deployment| !matches!(deployment.auth, Auth::Bearer { .. }));
+    let signing = deployments.filter(|d| !d.mock && !matches!(d.auth, Auth::Bearer { .. }));
     let lookups = signing.map(|deployment| {
         let client = app.router.client();
         async move { (deployment.alias.clone(), client.find_credentials(deployment).await) }

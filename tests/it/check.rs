@@ -145,6 +145,30 @@ fn check_of_the_examples() {
     No mistakes, no warnings.
     exit 0
     ");
+    insta::assert_snapshot!(checked("config/examples/any-model.yaml", &[]), @r"
+    config/examples/any-model.yaml: 1 wildcard
+
+    bedrock/*  (for every name of this form)
+      bedrock/stability.sd3-5-large-v1:0         us-west-2  $0.08  no end announced
+      bedrock/stability.stable-image-core-v1:1   us-west-2  $0.04  no end announced
+      bedrock/stability.stable-image-ultra-v1:1  us-west-2  $0.14  no end announced
+        signs with the AWS credentials that the machine has
+
+    dall-e-3  (for requests that name no model)
+      another name for bedrock/stability.stable-image-ultra-v1:1
+
+    gpt-image-1
+      another name for bedrock/stability.stable-image-core-v1:1, not listed
+
+    bedrock/stability.stable-image-core-v1:1
+      falls back after a content filter to bedrock/stability.sd3-5-large-v1:0
+
+    There is no master key, so Easel listens on loopback only.
+    Prices are for one picture of 1024x1024 at standard quality.
+
+    No mistakes, no warnings.
+    exit 0
+    ");
     insta::assert_snapshot!(checked("config/examples/private-model.yaml", &[]), @r"
     config/examples/private-model.yaml: 2 deployments
 

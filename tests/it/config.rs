@@ -72,16 +72,47 @@ model_list:
   - model_name: third
     litellm_params: {model: bedrock/stability.sd3-5-large-v1:0, aws_region_name: us-west-2}
     model_info: {id: two}
+  - model_name: a-*-*
+    litellm_params: {model: bedrock/*}
+  - model_name: starred
+    litellm_params: {model: bedrock/*}
+  - model_name: wild-*
+    litellm_params: {model: bedrock/*, aws_region_name: US-EAST-1, weight: heavy}
+  - model_name: headers
+    litellm_params:
+      model: bedrock/stability.sd3-5-large-v1:0
+      aws_region_name: us-west-2
+      extra_headers: {Host: evil.example, x-amz-date: now, "a b": c, X-Fine: "two\nlines"}
+      guardrailVersion: 1
+      trace: often
+      service_tier: fast
+      performanceConfig: {latency: low}
+      requestMetadata: [team]
+      additional_drop_params: seed
+      fallbacks: [frist]
+  - model_nam: misspelt
+    litellm_parms: {}
 router_settings:
   num_retries: -1
+  max_fallbacks: some
+  model_group_alias: {round: about, about: round, lost: secnod, odd: {hidden: true}, five: 5}
+  content_policy_fallbacks: [{first: [secnod]}]
   fallbacks:
     - frist: [first]
     - first: [secnod, nowhere]
 litellm_settings:
   request_timeout: soon
+  additional_drop_params: [5]
+  model_alias_map: [first]
 general_settings:
   master_key: 1234
+  litellm_key_header_name: my key
+include: [more.yaml]
 easel_settings:
+  models:
+    - {id: stability.x}
+    - {id: stability.y, dialect: stability, regions: [us west], prices: [], limits: {prompt_chars: 1, pictures_per_call: 1, max_seed: 9, formats: [png], size: {aspect_ratios: ["1:1"]}}}
+  allowed_models: stability.*
   default_modle: first
   default_model: fisrt
 "#;
@@ -90,7 +121,12 @@ easel_settings:
 fn every_planted_mistake_is_named() {
     let mistakes = parse(PLANTED, &[]).unwrap_err();
     insta::assert_snapshot!(lines(&mistakes.mistakes), @r"
+    include[0]: other files cannot be read: this config is no file, so there is no folder to look in
     litellm_settings.request_timeout: the value 'soon' is not accepted. Write seconds above 0, such as 300
+    litellm_settings.additional_drop_params[0]: expected a text, got the number 5. Put it in quotes
+    easel_settings.allowed_models: expected a list, each item on a line that begins with '- ', got the text 'stability.*'
+    easel_settings.models[0]: this is no model: missing field 'dialect'. Write it like those of Easel's config/models.yaml
+    easel_settings.models[1]: one of the regions is no region. Write it like those of Easel's config/models.yaml
     model_list[0].model_name: is missing. Write the name that callers use, such as 'nova-canvas'
     model_list[1].litellm_params: is missing. It holds at least 'model: bedrock/amazon.nova-canvas-v1:0'
     model_list[2].litellm_params.model: is missing. Write a model such as 'bedrock/amazon.nova-canvas-v1:0'
@@ -115,16 +151,41 @@ fn every_planted_mistake_is_named() {
     model_list[9].litellm_params.seed: invalid value for 'seed': got -1. Accepted are whole numbers from 0 on
     model_list[9].litellm_params.imageGenerationConfig.cfgScale: invalid type for 'imageGenerationConfig.cfgScale': expected a number, got the string 'much'
     model_list[11].litellm_params.api_key: the secret from the config itself holds spaces or characters that no header can carry. Copy it again
+    model_list[13].model_name: the wildcard 'a-*-*' holds more than one '*'. Write one
+    model_list[14].litellm_params.model: the wildcard 'bedrock/*' needs one '*' here and one in model_name
+    model_list[15].litellm_params.aws_region_name: aws_region_name 'US-EAST-1' is no region. Write it like 'us-east-1'
+    model_list[15].litellm_params.weight: the value 'heavy' is not accepted. Write a number from 0 on
+    model_list[16].litellm_params.extra_headers.Host: 'Host' belongs to the request itself, so it cannot be set here. Remove it
+    model_list[16].litellm_params.extra_headers.x-amz-date: 'x-amz-date' belongs to the request itself, so it cannot be set here. Remove it
+    model_list[16].litellm_params.extra_headers['a b']: 'a b' is no name of a header
+    model_list[16].litellm_params.extra_headers.X-Fine: holds characters that no header can carry. Write plain ASCII on one line
+    model_list[16].litellm_params.guardrailIdentifier: is missing beside guardrailVersion. Write the id of the guardrail, or remove both
+    model_list[16].litellm_params.trace: the value 'often' is not accepted. Write one of 'ENABLED', 'DISABLED', 'ENABLED_FULL'
+    model_list[16].litellm_params.service_tier: the value 'fast' is not accepted. Write one of 'priority', 'default', 'flex', 'reserved'
+    model_list[16].litellm_params.performanceConfig.latency: the value 'low' is not accepted. Write one of 'standard', 'optimized'
+    model_list[16].litellm_params.requestMetadata: expected a map of keys and values, got a list
+    model_list[16].litellm_params.additional_drop_params: expected a list, each item on a line that begins with '- ', got the text 'seed'
+    model_list[17].model_name: is missing. Write the name that callers use, such as 'nova-canvas'
+    model_list[17].litellm_params: is missing. It holds at least 'model: bedrock/amazon.nova-canvas-v1:0'
     model_list[12].model_info.id: the id 'two' already stands at model_list[10].model_info.id. Give each its own
+    litellm_settings.model_alias_map: expected a map of keys and values, got a list
+    router_settings.model_group_alias.odd: needs 'model' beside 'hidden': the name that serves it
+    router_settings.model_group_alias.five: expected a text, got the number 5. Put it in quotes
+    router_settings.model_group_alias.about: the alias 'about' leads back to itself. Name an entry of model_list
+    router_settings.model_group_alias.lost: no entry of model_list is named 'secnod'. Did you mean 'second'?
+    router_settings.model_group_alias.round: the alias 'round' leads back to itself. Name an entry of model_list
     router_settings.fallbacks[0].frist: no entry of model_list is named 'frist'. Did you mean 'first'?
     router_settings.fallbacks[1].first[0]: no entry of model_list is named 'secnod'. Did you mean 'second'?
     router_settings.fallbacks[1].first[1]: no entry of model_list is named 'nowhere'. Names are 'retired', 'first', 'third'
+    router_settings.content_policy_fallbacks[0].first[0]: no entry of model_list is named 'secnod'. Did you mean 'second'?
+    router_settings.max_fallbacks: the value 'some' is not accepted. Write a whole number from 0 to 1000
     router_settings.num_retries: the value -1 is not accepted. Write a whole number from 0 to 1000
     general_settings.master_key: expected a text. Put it in quotes, or write 'os.environ/NAME'
+    general_settings.litellm_key_header_name: 'my key' is no name of a header. Write it like 'x-my-key'
     easel_settings.default_model: no entry of model_list is named 'fisrt'. Did you mean 'first'?
-    easel_settings.default_modle: easel_settings has no 'default_modle'. Accepted are 'default_model', 'strict_params'
+    easel_settings.default_modle: easel_settings has no 'default_modle'. Accepted are 'default_model', 'strict_params', 'models', 'allowed_models'
     ");
-    assert!(mistakes.mistakes.len() >= 20);
+    assert!(mistakes.mistakes.len() >= 60);
 }
 
 #[test]
@@ -132,7 +193,6 @@ fn everything_odd_is_a_warning() {
     let yaml = r#"
 x-anchors: {a: &a {aws_region_name: us-east-1}}
 model_lst: []
-include: [more.yaml]
 guardrails: [{guardrail_name: x}]
 model_list:
   - model_name: nova
@@ -184,8 +244,7 @@ general_settings: {database_url: os.environ/DATABASE_URL, alerting: [slack]}
     let config = sound(yaml, &[("LITELLM_MASTER_KEY", "")]);
     insta::assert_snapshot!(lines(&config.warnings), @r"
     model_lst: neither LiteLLM nor Easel knows this key, so it goes unused. Did you mean 'model_list'?
-    include: goes unused: Easel reads one file so far. Put the entries of the other files into this one
-    guardrails: goes unused: Easel does not honour it yet
+    guardrails: goes unused: Easel runs no guardrails of its own. For Bedrock's, write 'guardrailIdentifier' and 'guardrailVersion' into litellm_params
     model_list[0].colour: neither LiteLLM nor Easel knows this key, so it goes unused
     model_list[0].litellm_params.aws_session_name: goes unused without aws_role_name
     model_list[0].litellm_params.api_base: the address 'bedrock-runtime' is no http(s) URL, so it is ignored. Leave the line out to call AWS itself
@@ -202,7 +261,6 @@ general_settings: {database_url: os.environ/DATABASE_URL, alerting: [slack]}
     model_list[0].litellm_params.imageGenerationConfig.sed: no model knows this member, so it goes unused. Did you mean 'seed'?
     model_list[1].litellm_params.model: 'openai/gpt-4o' is not on Bedrock; Easel serves pictures from there, so it skips this entry
     model_list[2].litellm_params.model: 'us.anthropic.claude-sonnet-4-5-20250929-v1:0' paints nothing; Easel serves pictures, so it skips this entry
-    model_list[3].litellm_params.model: the wildcard 'bedrock/*' is not served yet. Write one entry for each model
     model_list[4].litellm_params.api_key: the variable 'MY_KEY' is not set, so it signs without this key
     model_list[4].litellm_params.aws_region_name: the model or its ARN names us-west-2, and aws_region_name 'eu-west-1' wins. Name one of them
     model_list[5].litellm_params.api_key: the API key from the config itself is only the placeholder of a guide, and AWS will refuse it. Put a Bedrock API key there, or leave it out to sign with AWS credentials
@@ -391,7 +449,7 @@ fn no_secret_is_shown() {
         "{}general_settings: {{master_key: hidden-master}}\nenvironment_variables: {{X: hidden-x}}\n",
         entry(&format!(
             "{NOVA}api_key: hidden-key\naws_secret_access_key: hidden-secret\naws_access_key_id: hidden-id\n\
-             aws_session_token: hidden-token\naws_bearer_token: hidden-bearer\nsecret_thing: hidden-thing"
+             aws_session_token: hidden-token\naws_bearer_token: hidden-bearer\nextra_headers: {{X-Token: hidden-header}}\nsecret_thing: hidden-thing"
         ))
     );
     let variables = [("AWS_BEARER_TOKEN_BEDROCK", "hidden-env"), ("OTHER", "hidden-other")];

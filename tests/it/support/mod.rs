@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use easel::catalog::Catalog;
 use easel::clock::Clock;
-use easel::config::{Config, Environment};
+use easel::config::{Config, Environment, Mistakes};
 use easel::emulator::{Call, Emulator, Fault, Options as EmulatorOptions};
 use easel::server::{Options, Server, Tls};
 use reqwest::Response;
@@ -42,6 +42,8 @@ pub(crate) const API_KEY: &str = "ABSK-that-nobody-may-see";
 /// What a proxy is made from.
 pub(crate) struct Builder {
     yaml: String,
+    /// Files beside the config, by name.
+    files: Vec<(String, String)>,
     env: Environment,
     script: Vec<Option<Fault>>,
     upstream: Option<String>,
@@ -74,6 +76,12 @@ pub(crate) fn client() -> reqwest::Client {
 impl Builder {
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env = self.env.with(name, value);
+        self
+    }
+
+    /// A file beside the config.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.to_owned(), text.to_owned()));
         self
     }
 
@@ -115,7 +123,11 @@ impl Builder {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let upstream = self.upstream.unwrap_or_else(|| format!("http://{}", listener.local_addr().unwrap()));
         let env = self.env.with("AWS_BEDROCK_RUNTIME_ENDPOINT", &upstream);
-        let config = Config::parse(&self.yaml, &env, &Catalog::builtin()).unwrap();
+        let config = match self.files.is_empty() {
+            true => Config::parse(&self.yaml, &env, &Catalog::builtin()),
+            false => folder(&self.yaml, &self.files, &env),
+        };
+        let config = config.unwrap();
         let chance = fastrand::Rng::with_seed(7);
         let address = "127.0.0.1:0".parse().unwrap();
         let https = self.tls.is_some();
@@ -139,6 +151,7 @@ impl TestProxy {
         let env = Environment::new([("AWS_BEARER_TOKEN_BEDROCK".to_owned(), "emulated".to_owned())]);
         Builder {
             yaml: yaml.to_owned(),
+            files: Vec::new(),
             env,
             script: Vec::new(),
             upstream: None,
@@ -172,6 +185,18 @@ impl TestProxy {
         assert_eq!(calls.len(), 1, "one call was expected");
         calls[0].body.clone()
     }
+}
+
+/// A config in a folder of its own, with files beside it.
+pub(crate) fn folder(yaml: &str, files: &[(String, String)], env: &Environment) -> Result<Config, Mistakes> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app/config.yaml");
+    for (name, text) in files.iter().map(|(name, text)| (&**name, &**text)).chain([("config.yaml", yaml)]) {
+        let path = folder.path().join("app").join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    Config::load(&path, env, &Catalog::builtin())
 }
 
 /// A generation request for a small picture; members are added to it.
