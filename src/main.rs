@@ -171,8 +171,8 @@ fn runtime() -> Result<Runtime, Failed> {
 
 fn run_check(args: Check, env: &Environment) -> Result<ExitCode, Failed> {
     let path = surroundings::config_path(args.config.or(args.file), env).map_err(unusable)?;
-    let (catalog, today) = (Catalog::builtin(), system_clock().today());
-    let status = check::run(&path, env, &catalog, today, args.json, args.strict, &mut std::io::stdout());
+    let (catalog, clock) = (Catalog::builtin(), system_clock());
+    let status = check::run(&path, env, &catalog, clock, args.json, args.strict, &mut std::io::stdout());
     status.map(ExitCode::from).map_err(|error| failed(format!("cannot write: {error}")))
 }
 

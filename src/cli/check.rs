@@ -2,7 +2,7 @@
 //!
 //! Must not paint, call AWS or show a secret.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Result, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,24 +10,26 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use time::Date;
 
+use crate::bedrock::key_problem;
 use crate::catalog::{Catalog, Life};
+use crate::clock::Clock;
 use crate::config::{Alias, Auth, Config, Deployment, Environment, Mistakes, Notice, Wildcard};
 
 /// The exit status of a config that cannot be used, as in BSD's `sysexits.h`.
 pub const UNUSABLE: u8 = 64;
 
-/// Reads the config at `path` and writes what it means to `out`. Answers the exit status: 0, 1 for warnings if
+/// Reads the config at `path` and writes what it means on the clock's day to `out`. Answers the exit status: 0, 1 for warnings if
 /// `strict`, 64 for mistakes.
 pub fn run(
     path: &Path,
     env: &Environment,
     catalog: &Catalog,
-    today: Date,
+    clock: Clock,
     json: bool,
     strict: bool,
     out: &mut dyn Write,
 ) -> Result<u8> {
-    let findings = Findings::of(path, env, catalog, today);
+    let findings = Findings::of(path, env, catalog, clock);
     if json {
         writeln!(out, "{:#}", findings.to_json())?;
     } else {
@@ -50,11 +52,13 @@ struct Findings {
 }
 
 impl Findings {
-    fn of(path: &Path, env: &Environment, catalog: &Catalog, today: Date) -> Self {
+    fn of(path: &Path, env: &Environment, catalog: &Catalog, clock: Clock) -> Self {
+        let today = clock.today();
         let (config, mistakes, warnings) = match Config::load(path, env, catalog) {
             Ok(mut config) => {
                 let mut warnings = std::mem::take(&mut config.warnings);
                 warnings.extend(config.life(today));
+                warnings.extend(key_problems(&config, clock));
                 (Some(config), Vec::new(), warnings)
             }
             Err(Mistakes { mistakes, warnings }) => (None, mistakes, warnings),
@@ -127,6 +131,15 @@ fn deployment_json(deployment: &Deployment, today: Date) -> Value {
     })
 }
 
+/// What the API keys say is wrong with themselves, told at the entry that uses them.
+fn key_problems(config: &Config, clock: Clock) -> Vec<Notice> {
+    let problem = |deployment: &Arc<Deployment>| {
+        let path = format!("{}.litellm_params.api_key", deployment.path);
+        key_problem(deployment, clock.now()).map(|message| Notice { path, message })
+    };
+    config.deployments.iter().filter_map(problem).collect()
+}
+
 /// The aliases in the order of the file, each with its deployments and fallbacks.
 fn print_config(config: &Config, today: Date, out: &mut dyn Write) -> Result<()> {
     let rows: Vec<_> = config.deployments.iter().map(|deployment| row(deployment, today)).collect();
@@ -164,6 +177,30 @@ fn print_config(config: &Config, today: Date, out: &mut dyn Write) -> Result<()>
     writeln!(out, "{callers}\nPrices are for one picture of 1024x1024 at standard quality.\n")
 }
 
+/// Other names, those of one alias together unless they have something of their own to say.
+fn print_aliases(config: &Config, out: &mut dyn Write) -> Result<()> {
+    let own = |name: &String, alias: &Alias| {
+        let fallbacks = [&config.fallbacks, &config.content_fallbacks].iter().any(|f| f.contains_key(name));
+        alias.hidden || fallbacks || *name == config.default_model
+    };
+    let mut alike: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, alias) in &config.aliases {
+        if !own(name, alias) {
+            alike.entry(&alias.target).or_default().push(name);
+            continue;
+        }
+        let default = if *name == config.default_model { "  (for requests that name no model)" } else { "" };
+        let hidden = if alias.hidden { ", not listed" } else { "" };
+        writeln!(out, "{name}{default}\n  another name for {}{hidden}", alias.target)?;
+        print_fallbacks(config, name, out)?;
+    }
+    for (target, names) in alike {
+        let what = if names.len() == 1 { "another name" } else { "other names" };
+        writeln!(out, "{}\n  {what} for {target}\n", names.join(", "))?;
+    }
+    Ok(())
+}
+
 /// Wildcards with what may be asked for through them, then other names.
 fn print_names(config: &Config, today: Date, out: &mut dyn Write) -> Result<()> {
     for wildcard in &config.wildcards {
@@ -178,11 +215,7 @@ fn print_names(config: &Config, today: Date, out: &mut dyn Write) -> Result<()> 
         }
         print_fallbacks(config, &wildcard.pattern, out)?;
     }
-    for (name, Alias { target, hidden }) in &config.aliases {
-        let default = if *name == config.default_model { "  (for requests that name no model)" } else { "" };
-        writeln!(out, "{name}{default}\n  another name for {target}{}", if *hidden { ", not listed" } else { "" })?;
-        print_fallbacks(config, name, out)?;
-    }
+    print_aliases(config, out)?;
     // Names that only a wildcard serves may have fallbacks of their own.
     let told = |name: &str| {
         config.aliases.contains_key(name)

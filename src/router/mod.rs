@@ -294,6 +294,7 @@ impl Router {
     fn rest(&self, deployment: &Deployment, error: &Error, replaceable: bool) {
         let how_long = match error.kind {
             Kind::Retired => RETIRED_REST,
+            Kind::NotFound if ended(deployment, self.clock.today()) => RETIRED_REST,
             Kind::Throttled(after) | Kind::Unavailable(after) if replaceable => after.unwrap_or(REST),
             Kind::Denied(_) | Kind::NotFound | Kind::Unreached if replaceable => REST,
             _ => return,

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::serve::ListenerExt;
 use futures_util::future::join_all;
@@ -25,6 +25,8 @@ use crate::config::{Auth, Config};
 use crate::http::{App, app};
 use crate::metrics::Metrics;
 use crate::router::Router;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a server is built from.
 #[derive(Debug)]
@@ -51,6 +53,7 @@ pub struct Server {
     listener: TcpListener,
     tls: Option<Tls>,
     app: Arc<App>,
+    config: Config,
 }
 
 /// Why a server cannot start.
@@ -101,7 +104,7 @@ impl Server {
         let key_header = config.key_header.clone();
         let app = App { router, door, metrics, clock, chance, strict_params, key_header, root_path, started };
         let app = Arc::new(app);
-        Ok(Self { listener, tls, app })
+        Ok(Self { listener, tls, app, config })
     }
 
     /// Where it listens.
@@ -114,7 +117,7 @@ impl Server {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         tracing::info!("listening on {scheme}://{}", self.address()?);
         #[expect(clippy::disallowed_methods, reason = "it is stopped when serving ends")]
-        let looking = tokio::spawn(look_for_credentials(self.app.clone()));
+        let beside = tokio::spawn(beside(self.app.clone(), self.config));
         let routes = app(&self.app);
         let served = match self.tls {
             Some(tls) => {
@@ -127,8 +130,24 @@ impl Server {
                 axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
             }
         };
-        looking.abort();
+        beside.abort();
         served
+    }
+}
+
+/// What goes on beside serving.
+async fn beside(app: Arc<App>, config: Config) {
+    let clock = app.clock;
+    tokio::join!(look_for_credentials(app), remind_daily(config, clock));
+}
+
+/// Says once a day which models have ended or soon will: nobody reads the start of a log that is months old.
+async fn remind_daily(config: Config, clock: Clock) {
+    loop {
+        tokio::time::sleep(DAY).await;
+        for notice in config.life(clock.today()) {
+            tracing::warn!("config: {notice}");
+        }
     }
 }
 

@@ -67,3 +67,14 @@ async fn litellms_lists_know_life_and_price() {
     let model: Value = proxy.get("/v1/models/titan").await.json().await.unwrap();
     assert_eq!(model["shutdown_date"], "2026-06-30");
 }
+
+#[tokio::test]
+async fn the_shipped_config_serves_the_names_that_applications_send() {
+    let proxy = TestProxy::with(include_str!("../../litellm-config.yaml")).script(["tiny"; 6]).start().await;
+    for name in ["dall-e-2", "dall-e-3", "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "gpt-image-2"] {
+        let response = proxy.generate(wish(json!({"model": name, "background": "auto", "moderation": "low"}))).await;
+        assert_eq!(header(response.headers(), "x-easel-model"), "stability.stable-image-core-v1:1", "{name}");
+    }
+    let list: Value = proxy.get("/v1/models").await.json().await.unwrap();
+    assert!(list.to_string().contains("\"dall-e-3\""));
+}

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use easel::catalog::Catalog;
 use easel::cli::check;
+use easel::clock::Clock;
 use easel::config::Config;
-use time::macros::date;
+use time::macros::datetime;
 
 use crate::config::{NOVA, entry, env, lines};
 
@@ -14,7 +15,8 @@ fn checked(path: &str, variables: &[(&str, &str)]) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let mut out = Vec::new();
     let status =
-        check::run(&path, &env(variables), &Catalog::builtin(), date!(2026 - 11 - 22), false, false, &mut out).unwrap();
+        check::run(&path, &env(variables), &Catalog::builtin(), crate::support::clock(), false, false, &mut out)
+            .unwrap();
     let text = String::from_utf8(out).unwrap().replace(&format!("{}/", env!("CARGO_MANIFEST_DIR")), "");
     format!("{text}exit {status}")
 }
@@ -53,6 +55,9 @@ fn check_of_the_shipped_config() {
     sd3-5-large
       stability.sd3-5-large-v1:0         us-west-2  $0.08  no end announced
         signs with the API key from os.environ/AWS_BEARER_TOKEN_BEDROCK
+
+    dall-e-2, dall-e-3, gpt-image-1, gpt-image-1-mini, gpt-image-1.5, gpt-image-2
+      other names for nova-canvas
 
     Callers show the master key.
     Prices are for one picture of 1024x1024 at standard quality.
@@ -215,7 +220,7 @@ fn check_exits_by_what_it_found() {
         let path = folder.path().join("config.yaml");
         std::fs::write(&path, yaml).unwrap();
         let mut out = Vec::new();
-        let day = date!(2026 - 09 - 29);
+        let day = Clock::new(|| datetime!(2026-09-29 12:00 UTC).into());
         let status = check::run(&path, &env(&[]), &Catalog::builtin(), day, json, strict, &mut out).unwrap();
         (status, String::from_utf8(out).unwrap())
     };
@@ -232,6 +237,14 @@ fn check_exits_by_what_it_found() {
     assert_eq!(json["deployments"][0]["region"], "us-west-2");
     let missing = folder.path().join("none.yaml");
     let mut out = Vec::new();
-    let day = date!(2026 - 09 - 29);
+    let day = Clock::new(|| datetime!(2026-09-29 12:00 UTC).into());
     assert_eq!(check::run(&missing, &env(&[]), &Catalog::builtin(), day, false, false, &mut out).unwrap(), 64);
+}
+
+#[test]
+fn check_reads_what_a_key_says_of_itself() {
+    let vectors: serde_json::Value = serde_json::from_str(include_str!("../fixtures/sigv4-and-api-keys.json")).unwrap();
+    let west = vectors["tokens"].as_array().unwrap().iter().find(|t| t["region"] == "us-west-2").unwrap();
+    let said = checked("litellm-config.yaml", &[("AWS_BEARER_TOKEN_BEDROCK", west["token"].as_str().unwrap())]);
+    assert_eq!(said.matches("works in us-west-2 only").count(), 1, "only Nova Canvas is elsewhere: {said}");
 }
