@@ -1,6 +1,8 @@
 # The image holds Easel, the C library it is linked to, certificates and a config: no shell, no package manager.
 #   docker build -t easel .
 FROM rust:1.95-slim-bookworm AS build
+# `dist` is slower to build, and what is published: docker build --build-arg PROFILE=dist
+ARG PROFILE=release
 WORKDIR /build
 
 # The dependencies, against empty sources: made again only when Cargo.toml or Cargo.lock change.
@@ -8,20 +10,20 @@ COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src tests/it \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs tests/it/main.rs \
- && cargo build --release --locked --bin easel
+ && cargo build --profile $PROFILE --locked --bin easel
 
 # Easel itself. The touch is for cargo, which compiles what is newer than the last build.
 COPY config ./config
 COPY src ./src
 RUN touch src/main.rs src/lib.rs \
- && cargo build --release --locked --bin easel
+ && cargo build --profile $PROFILE --locked --bin easel
 
 # The root of the final image. /app/config.yaml is where Easel looks last, so whatever is mounted wins over it.
 COPY LICENSE litellm-config.yaml ./
 RUN mkdir -p /image/app /image/etc/ssl/certs /image/usr/local/bin /image/usr/share/doc/easel \
  && mkdir -m 1777 /image/tmp \
- && cp target/release/easel /image/usr/local/bin/ \
- && cp -L --parents $(ldd target/release/easel | grep -o '/[^ ]*') /image/ \
+ && cp target/$PROFILE/easel /image/usr/local/bin/ \
+ && cp -L --parents $(ldd target/$PROFILE/easel | grep -o '/[^ ]*') /image/ \
  && cp -L /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
  && cp LICENSE /image/usr/share/doc/easel/ \
  && cp litellm-config.yaml /image/app/config.yaml \
