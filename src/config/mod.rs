@@ -22,7 +22,7 @@ mod section;
 mod signing;
 mod wildcard;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -65,6 +65,8 @@ pub struct Config {
     pub key_header: Option<String>,
     /// What is known of each model, with what the config adds.
     pub catalog: Arc<Catalog>,
+    /// Names of entries that LiteLLM would serve and Easel does not: text models above all.
+    pub not_served: BTreeSet<String>,
     /// The key that callers must show.
     pub master_key: Option<SecretString>,
     /// LiteLLM's own switch: serve beyond loopback without a key, or with a published one.

@@ -331,6 +331,7 @@ fn finish(
         fallbacks: usual,
         content_fallbacks: content,
         max_fallbacks: most,
+        not_served: names.skipped,
         master_key,
         permit_weak_key,
         key_header,

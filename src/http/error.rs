@@ -119,6 +119,15 @@ impl From<Failure> for ApiError {
                 let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message);
                 Self { param: Some("model".into()), ..error }
             }
+            Failure::NotServed(alias) => {
+                let alias = crate::wishes::excerpt(&alias);
+                let message = format!(
+                    "Easel serves pictures, and the model '{alias}' of its config is none of those that paint. GET \
+                     /v1/models lists them"
+                );
+                let error = Self::new(StatusCode::BAD_REQUEST, INVALID, "model_not_supported", message);
+                Self { param: Some("model".into()), ..error }
+            }
             Failure::Unsupported(unsupported) => {
                 let error = Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_value", unsupported.message);
                 Self { param: Some(unsupported.param), ..error }

@@ -19,6 +19,8 @@ pub enum Failure {
         /// What could have been.
         served: Vec<String>,
     },
+    /// The caller's: the model stands in the config, but paints nothing.
+    NotServed(String),
     /// The caller's: no deployment can honour a wish.
     Unsupported(Unsupported),
     /// The caller's: Bedrock finds the wish invalid, in these words.

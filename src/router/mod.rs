@@ -163,7 +163,10 @@ impl Router {
             (false, None) => Instead::AsConfigured,
         };
         let plan = self.table.plan(&job.alias, instead, self.clock.today(), resting, &mut chance);
-        let unknown = || Failure::UnknownModel { alias: job.alias.clone(), served: self.table.near(&job.alias) };
+        let unknown = || match self.table.is_not_served(&job.alias) {
+            true => Failure::NotServed(job.alias.clone()),
+            false => Failure::UnknownModel { alias: job.alias.clone(), served: self.table.near(&job.alias) },
+        };
         let Plan { group, usual, mut after_filter, ignored } = plan.ok_or_else(unknown)?;
         let (mut able, mut refusal) = (Vec::new(), None);
         for deployment in usual {
@@ -370,7 +373,7 @@ fn shortfall(failure: &Failure) -> &'static str {
         Failure::TimedOut => "a picture did not come: no answer in time",
         Failure::Denied(_) | Failure::Gone(_) => "a picture did not come: a deployment is set up wrongly, see the log",
         Failure::Unavailable(_) | Failure::Upstream { .. } => "a picture did not come: Bedrock failed",
-        Failure::UnknownModel { .. } | Failure::Unsupported(_) | Failure::Invalid(_) => {
+        Failure::UnknownModel { .. } | Failure::NotServed(_) | Failure::Unsupported(_) | Failure::Invalid(_) => {
             "a picture did not come: it could not be asked for"
         }
     }

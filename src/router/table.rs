@@ -22,6 +22,7 @@ pub struct Table {
     max_fallbacks: usize,
     /// Aliases, patterns and other names that are listed.
     aliases: Vec<String>,
+    not_served: BTreeSet<String>,
     default_model: String,
 }
 
@@ -50,6 +51,11 @@ pub(super) struct Plan {
 }
 
 impl Table {
+    /// Whether the config has an entry of this name that Easel does not serve, such as a text model.
+    pub fn is_not_served(&self, name: &str) -> bool {
+        self.not_served.contains(name)
+    }
+
     /// The table of a config.
     pub fn new(config: &Config) -> Self {
         let mut groups: BTreeMap<String, Vec<_>> = BTreeMap::new();
@@ -71,6 +77,7 @@ impl Table {
             content_fallbacks: config.content_fallbacks.clone(),
             max_fallbacks: config.max_fallbacks,
             aliases,
+            not_served: config.not_served.clone(),
             default_model: config.default_model.clone(),
         }
     }

@@ -111,3 +111,22 @@ async fn nobody_there_is_unavailable() {
     let metrics = proxy.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains(r#"outcome="unreached"} 2"#), "{metrics}");
 }
+
+/// A redirect is not followed: it would carry the key, or the signature, to somebody else.
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let proxy = TestProxy::with(NOVA).upstream(&upstream).start().await;
+    let elsewhere = format!("http://{}/health", proxy.url.trim_start_matches("http://"));
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).await.unwrap();
+        let head = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+    });
+    assert_eq!(proxy.generate(wish(json!({}))).await.status(), 502);
+    let metrics = proxy.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains(r#"outcome="odd"} 1"#) && !metrics.contains(r#"route="/health""#), "{metrics}");
+}

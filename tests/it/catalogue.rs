@@ -78,3 +78,17 @@ async fn the_shipped_config_serves_the_names_that_applications_send() {
     let list: Value = proxy.get("/v1/models").await.json().await.unwrap();
     assert!(list.to_string().contains("\"dall-e-3\""));
 }
+
+#[tokio::test]
+async fn a_text_model_of_the_config_is_told_from_an_unknown_one() {
+    let yaml = format!(
+        "{RETIRED}\n  - model_name: claude\n    litellm_params: {{model: bedrock/anthropic.claude-3-haiku-20240307-v1:0}}\n"
+    );
+    let proxy = TestProxy::with(&yaml).start().await;
+    let response = proxy.generate(wish(json!({"model": "claude"}))).await;
+    assert_eq!(response.status(), 400);
+    let reply: Value = response.json().await.unwrap();
+    let expected = "Easel serves pictures, and the model 'claude' of its config is none of those that paint. GET /v1/models lists them";
+    assert_eq!((reply["error"]["message"].as_str(), reply["error"]["param"].as_str()), (Some(expected), Some("model")));
+    assert_eq!(proxy.generate(wish(json!({"model": "nope"}))).await.status(), 404);
+}

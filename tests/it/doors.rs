@@ -130,3 +130,22 @@ async fn https_by_certificate_and_key() {
     assert!(missing.contains("nothing.pem: no certificate can be read from it"), "{missing}");
     assert!(Tls::load(&cert, &cert).unwrap_err().contains("no private key can be read from it"));
 }
+
+#[tokio::test]
+async fn a_key_header_of_the_operators_choice() {
+    let yaml = format!("{NOVA}\ngeneral_settings: {{litellm_key_header_name: X-My-Key}}\n");
+    let proxy = TestProxy::with(&yaml).env("LITELLM_MASTER_KEY", KEY).start().await;
+    let ask = |name: &'static str, value: String| {
+        proxy.client.get(format!("{}/v1/models", proxy.url)).header(name, value).send()
+    };
+    assert_eq!(ask("x-my-key", KEY.to_owned()).await.unwrap().status(), 200);
+    assert_eq!(ask("x-my-key", format!("Bearer {KEY}")).await.unwrap().status(), 200);
+    assert_eq!(ask("x-my-key", "sk-other".to_owned()).await.unwrap().status(), 401);
+    assert_eq!(ask("authorization", format!("Bearer {KEY}")).await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn version_six_of_the_internet_protocol() {
+    let Ok(server) = start("[::1]", &[]).await else { return };
+    assert!(server.address().unwrap().is_ipv6());
+}
