@@ -8,6 +8,7 @@ mod check;
 mod config;
 mod doors;
 mod emulator;
+mod from_litellm;
 mod generations;
 mod openapi;
 mod routing;
