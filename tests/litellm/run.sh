@@ -5,10 +5,11 @@
 #   tests/litellm/run.sh --table    LiteLLM's column of tests/fixtures/from-litellm.yaml, at LiteLLM alone
 #   CONFIGS="nova settings" tests/litellm/run.sh --table    the rows of some configs only
 set -euo pipefail
+export PYTHONDONTWRITEBYTECODE=1
 cd "$(dirname "$0")/../.."
 
 # LiteLLM without prisma answers 500 to every wrong key; LiteLLM's own images have it.
-packages=(litellm[proxy]==1.106.2 prisma==0.15.0)
+packages=('litellm[proxy]==1.106.2' prisma==0.15.0)
 venv=target/litellm-venv
 easel=target/debug/easel
 
