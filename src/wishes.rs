@@ -179,9 +179,14 @@ impl Reader {
         }
     }
 
-    /// Whether a member is there, under this name or OpenAI's.
+    /// Whether a member is there, under this name or OpenAI's. A size that leaves the choice open says nothing.
     fn has(&self, name: &str) -> bool {
-        self.members.contains_key(name) || name == "numberOfImages" && self.members.contains_key("n")
+        let openai = match name {
+            "numberOfImages" => self.members.contains_key("n"),
+            "width" | "height" => self.members.get("size").is_some_and(|size| !is_auto(size)),
+            _ => false,
+        };
+        openai || self.members.contains_key(name)
     }
 
     fn fault(&mut self, name: &str, wrong_type: bool, message: &str) {
@@ -220,6 +225,7 @@ impl Reader {
 
     fn number(&mut self, names: &[&'static str]) -> Option<f64> {
         let (name, value) = self.take(names)?;
+        let value = unquoted(value);
         if value.as_f64().is_none() {
             self.fault(name, true, &format!("expected a number, got {}", describe(&value)));
         }
@@ -229,6 +235,7 @@ impl Reader {
     /// A whole number; `2.0` is one.
     fn integer(&mut self, names: &[&'static str], min: u64, max: u64) -> Option<u64> {
         let (name, value) = self.take(names)?;
+        let value = unquoted(value);
         let number = match value.as_u64() {
             Some(number) => Some(number),
             None => value.as_f64().filter(|n| n.fract() == 0.0).and_then(|n| format!("{n:.0}").parse().ok()),
@@ -249,7 +256,10 @@ impl Reader {
     /// `width` and `height`, else `size`.
     fn size(&mut self) -> Option<SizeWish> {
         let sides = (self.integer(&["width"], 1, 100_000), self.integer(&["height"], 1, 100_000));
-        let text = self.text(&["size"]);
+        let text = match self.members.get("size").and_then(Value::as_u64) {
+            Some(side) => return self.size_number(side),
+            None => self.text(&["size"]),
+        };
         match (sides, text) {
             ((Some(width), Some(height)), _) => {
                 Some(SizeWish::Exact(Size::new(u32::try_from(width).ok()?, u32::try_from(height).ok()?)))
@@ -268,20 +278,13 @@ impl Reader {
     }
 
     fn size_text(&mut self, text: &str) -> Option<SizeWish> {
-        if text.trim().is_empty() || text.eq_ignore_ascii_case("auto") {
+        if says_auto(text) {
             return Some(SizeWish::Auto);
         }
         if let Ok(size) = text.parse() {
             return Some(SizeWish::Exact(size));
         }
-        let numbers: Vec<u32> = text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
-        let nearest = match numbers[..] {
-            [width, height] if (64..=8192).contains(&width) && (64..=8192).contains(&height) => {
-                Size::new(width, height)
-            }
-            [side] if (64..=8192).contains(&side) => Size::new(side, side),
-            _ => Size::new(1024, 1024),
-        };
+        let nearest = nearest_size(text);
         self.fault(
             "size",
             false,
@@ -291,6 +294,45 @@ impl Reader {
             ),
         );
         None
+    }
+
+    /// A size that is only a number says one side and leaves the other open.
+    fn size_number(&mut self, side: u64) -> Option<SizeWish> {
+        self.members.shift_remove("size");
+        let nearest = nearest_size(&side.to_string());
+        let message = format!("expected a string, got the number {side}; the nearest valid is '{nearest}'");
+        self.fault("size", true, &message);
+        None
+    }
+}
+
+fn says_auto(text: &str) -> bool {
+    text.trim().is_empty() || text.trim().eq_ignore_ascii_case("auto")
+}
+
+fn is_auto(size: &Value) -> bool {
+    size.as_str().is_some_and(says_auto)
+}
+
+/// The size that somebody may have meant by a text that is none.
+fn nearest_size(text: &str) -> Size {
+    let numbers: Vec<u32> = text.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse().ok()).collect();
+    match numbers[..] {
+        [width, height] if (64..=8192).contains(&width) && (64..=8192).contains(&height) => Size::new(width, height),
+        [side] if (64..=8192).contains(&side) => Size::new(side, side),
+        _ => Size::new(1024, 1024),
+    }
+}
+
+/// A number in quotes as the number: forms have nothing else, and some clients send them so.
+pub(crate) fn unquoted(value: Value) -> Value {
+    let number = |text: &str| match text.trim().parse::<u64>() {
+        Ok(whole) => Some(whole.into()),
+        Err(_) => text.trim().parse::<f64>().ok().and_then(serde_json::Number::from_f64),
+    };
+    match value.as_str().and_then(number) {
+        Some(number) => Value::Number(number),
+        None => value,
     }
 }
 

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use crate::image::Task;
-use crate::wishes::{Malformed, Wishes, describe, drop_members, excerpt};
+use crate::wishes::{Malformed, Wishes, describe, drop_members, excerpt, unquoted};
 
 /// A well-formed request for pictures.
 #[derive(Clone, Debug, PartialEq)]
@@ -173,13 +173,13 @@ fn take_flag(members: &mut Map<String, Value>, name: &str) -> Result<bool, Inval
 }
 
 fn take_seconds(members: &mut Map<String, Value>, name: &str) -> Result<Option<Duration>, Invalid> {
-    let Some(value) = members.shift_remove(name) else { return Ok(None) };
+    let Some(value) = members.shift_remove(name).map(unquoted) else { return Ok(None) };
     let seconds = value.as_f64().filter(|s| *s > 0.0).and_then(|s| Duration::try_from_secs_f64(s).ok());
     seconds.map(Some).ok_or_else(|| Invalid::wrong_type(name, "a positive number of seconds", &value))
 }
 
 fn take_count(members: &mut Map<String, Value>, name: &str) -> Result<Option<u32>, Invalid> {
-    let Some(value) = members.shift_remove(name) else { return Ok(None) };
+    let Some(value) = members.shift_remove(name).map(unquoted) else { return Ok(None) };
     let count = value.as_u64().and_then(|n| u32::try_from(n).ok());
     count.map(Some).ok_or_else(|| Invalid::wrong_type(name, "a whole number", &value))
 }
@@ -255,6 +255,38 @@ mod tests {
         assert_eq!(request.overrides.timeout, Some(Duration::from_millis(1500)));
         assert_eq!(request.overrides.fallbacks, Some(vec!["x".to_owned()]));
         assert!(request.task.drop_params);
+    }
+
+    #[test]
+    fn numbers_in_quotes_are_numbers() {
+        let request = parse(
+            r#"{"prompt":"a","n":"2","seed":" 7","cfgScale":"6.5","width":"512","height":"320.0","timeout":"30","num_retries":"1"}"#,
+        );
+        let wishes = &request.task.wishes;
+        assert_eq!((wishes.count, wishes.seed, wishes.cfg_scale), (Some(2), Some(7), Some(6.5)));
+        assert_eq!(wishes.size, Some(SizeWish::Exact(Size::new(512, 320))));
+        let overrides = &request.overrides;
+        assert_eq!((overrides.timeout, overrides.num_retries), (Some(Duration::from_secs(30)), Some(1)));
+        let many = "invalid value for 'n': got 11. Accepted are whole numbers from 1 to 10";
+        check_invalid(r#"{"prompt":"a","n":"11"}"#, Some("n"), Some("invalid_value"), many);
+        let infinite = "invalid type for 'cfgScale': expected a number, got the string 'inf'";
+        check_invalid(r#"{"prompt":"a","cfgScale":"inf"}"#, Some("cfgScale"), Some("invalid_type"), infinite);
+    }
+
+    #[test]
+    fn a_size_wins_over_novas_configuration() {
+        let size = |size: &str| {
+            let config = r#""imageGenerationConfig":{"width":320,"height":320}"#;
+            parse(&format!(r#"{{"prompt":"a","size":"{size}",{config}}}"#)).task.wishes.size
+        };
+        assert_eq!(size("512x512"), Some(SizeWish::Exact(Size::new(512, 512))));
+        assert_eq!(size("auto"), Some(SizeWish::Exact(Size::new(320, 320))));
+    }
+
+    #[test]
+    fn a_size_that_is_a_number_says_the_nearest() {
+        let message = "invalid type for 'size': expected a string, got the number 512; the nearest valid is '512x512'";
+        check_invalid(r#"{"prompt":"a","size":512}"#, Some("size"), Some("invalid_type"), message);
     }
 
     #[test]

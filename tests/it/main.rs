@@ -12,6 +12,7 @@ mod corpus;
 mod doors;
 mod emulator;
 mod files;
+mod from_litellm;
 mod generations;
 mod litellm_keys;
 mod openapi;
