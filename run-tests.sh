@@ -5,20 +5,23 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'TEXT'
-usage: ./run-tests.sh [--quick]
+usage: ./run-tests.sh [--quick | --litellm]
 
   Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
   clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, boto3). What those need is installed into
   target/clients.
 
-  --quick   stop after the Rust tests
+  --quick    stop after the Rust tests
+  --litellm  at the end, ask a LiteLLM from PyPI the same as Easel; takes five minutes more
 TEXT
 }
 
 quick=false
+litellm=false
 for argument in "$@"; do
   case $argument in
     --quick) quick=true ;;
+    --litellm) litellm=true ;;
     -h | --help) usage; exit ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -174,4 +177,7 @@ stage "clients' packages" install_clients
 stage "Python clients" with_pytest "$clients/py"
 stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" test_openai.py
 stage "Node clients" with_node
+if $litellm; then
+  stage "beside LiteLLM" tests/litellm/run.sh
+fi
 summary "all well"
