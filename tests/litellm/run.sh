@@ -13,7 +13,14 @@ packages=('litellm[proxy]==1.106.2' prisma==0.15.0)
 venv=target/litellm-venv
 easel=target/debug/easel
 
-while IFS='=' read -r name _; do unset "$name"; done < <(env | grep '^AWS_' || true)
+# What stands in the environment must not decide how either of them answers.
+for name in $(compgen -e); do
+  case $name in
+    AWS_* | LITELLM_* | EASEL_* | CONFIG_FILE_PATH | PORT | HOST | DATABASE_URL | REDIS_* | SERVER_ROOT_PATH) unset "$name" ;;
+  esac
+done
+export NO_PROXY="${NO_PROXY:+$NO_PROXY,}127.0.0.1"
+export no_proxy=$NO_PROXY
 
 [ -x "$easel" ] || cargo build --bin easel
 if [ ! -x "$venv/bin/litellm" ]; then
