@@ -20,10 +20,13 @@ const PLACEHOLDERS: [&str; 8] =
 /// Who pays: a Bedrock API key wins over everything, as in LiteLLM and AWS's own tools.
 pub(super) fn auth(params: &mut Section, reader: &mut Reader) -> Option<Auth> {
     let mistakes = reader.report.mistakes.len();
+    // Written and empty says that this entry has none, whatever the environment holds: LiteLLM's way to sign.
+    let none = params.members.get("api_key").and_then(Value::as_str).is_some_and(|text| text.trim().is_empty());
     let written = bearer_in_config(params, reader);
     let key = written.or_else(|| {
         let value = Value::String(format!("os.environ/{ENV_KEY}"));
-        reader.secret(Some(Field { path: String::new(), value }), Unset::Silent)
+        let of_env = Field { path: String::new(), value };
+        if none { None } else { reader.secret(Some(of_env), Unset::Silent) }
     });
     let idle: Vec<_> = ["aws_access_key_id", "aws_profile_name", "aws_role_name", "aws_web_identity_token"]
         .into_iter()

@@ -296,7 +296,8 @@ fn a_key_in_the_config_wins_then_the_environment_then_aws() {
     let both = [("AWS_BEARER_TOKEN_BEDROCK", "env"), ("MY_KEY", "mine")];
     assert_eq!(auth("api_key: os.environ/MY_KEY", &both), "mine from os.environ/MY_KEY");
     assert_eq!(auth("api_key: plain", &both), "plain from the config itself");
-    assert_eq!(auth("api_key: ''", &both), "env from os.environ/AWS_BEARER_TOKEN_BEDROCK");
+    // Written and empty: this entry has none.
+    assert_eq!(auth("api_key: ''", &both), "Chain { profile: None, role: None }");
     assert_eq!(auth("api_key: os.environ/NOT_SET", &both), "env from os.environ/AWS_BEARER_TOKEN_BEDROCK");
     assert_eq!(auth("", &both), "env from os.environ/AWS_BEARER_TOKEN_BEDROCK");
     let empty = [("AWS_BEARER_TOKEN_BEDROCK", "")];
