@@ -77,7 +77,6 @@ pub(super) const LITELLM: &[Unused] = &[
     unused(&["upperbound_key_generate_params", "key_generation_settings", "default_team_params"], DATABASE),
     unused(&["max_budget", "budget_duration", "max_end_user_budget", "budget_exceeded_status_code"], BUDGETS),
     unused(&["max_internal_user_budget", "internal_user_budget_duration", "max_user_budget"], BUDGETS),
-    unused(&["require_auth_for_metrics_endpoint"], LATER),
     unused(&["ssl_verify", "ssl_certificate"], "Easel trusts the system's certificates and those of SSL_CERT_FILE"),
     unused(&["http2", "force_ipv4", "disable_aiohttp_transport", "network_mock"], HARMLESS),
     unused(&["context_window_fallbacks"], "a prompt that is too long for a model goes on to its 'fallbacks'"),
@@ -175,7 +174,7 @@ pub(super) mod read {
     pub(in super::super) const INFO: &[&str] = &["id", "mode", "base_model", "output_cost_per_image"];
     pub(in super::super) const LITELLM: &[&str] = &[
         "drop_params", "num_retries", "request_timeout", "fallbacks", "default_fallbacks", "content_policy_fallbacks",
-        "max_fallbacks", "model_alias_map", "additional_drop_params",
+        "max_fallbacks", "model_alias_map", "additional_drop_params", "require_auth_for_metrics_endpoint",
     ];
     pub(in super::super) const ROUTER: &[&str] = &[
         "fallbacks", "default_fallbacks", "content_policy_fallbacks", "max_fallbacks", "model_group_alias",

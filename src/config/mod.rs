@@ -73,6 +73,8 @@ pub struct Config {
     pub permit_weak_key: bool,
     /// The alias for requests that name no model: `easel_settings.default_model`, else the first alias.
     pub default_model: String,
+    /// `/metrics` answers without the key (`litellm_settings.require_auth_for_metrics_endpoint: false`).
+    pub open_metrics: bool,
     /// Refuse members that nobody knows (`easel_settings.strict_params`).
     pub strict_params: bool,
     /// Tries after the first, where a deployment does not say (LiteLLM's default is 2).

@@ -316,6 +316,7 @@ fn finish(
     let permit_weak_key = permit.or_else(|| reader.env.get(PERMIT_WEAK).and_then(truth)).unwrap_or(false);
     let default_model = reader.text(easel.take("default_model"), Unset::Mistake);
     let default_model = default_model.and_then(|text| names.check(&text, reader));
+    let metrics_need_key = reader.switch(litellm.take("require_auth_for_metrics_endpoint"));
     let strict_params = reader.switch(easel.take("strict_params")).unwrap_or(false);
     report_rest(settings, reader);
     let first = deployments.first().map(|deployment| deployment.alias.clone());
@@ -336,6 +337,7 @@ fn finish(
         permit_weak_key,
         key_header,
         default_model: default_model.or(first)?,
+        open_metrics: metrics_need_key == Some(false),
         strict_params,
         num_retries: num_retries.into_iter().flatten().next().unwrap_or(NUM_RETRIES),
         exports: BTreeMap::new(),

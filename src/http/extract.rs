@@ -33,6 +33,8 @@ pub struct App {
     pub clock: Clock,
     /// Where chance comes from; a test seeds it.
     pub chance: Mutex<fastrand::Rng>,
+    /// `/metrics` answers without the key.
+    pub open_metrics: bool,
     /// Unknown members are refused.
     pub strict_params: bool,
     /// A header of the operator's choice for the key (`litellm_key_header_name`).

@@ -21,9 +21,15 @@ pub(super) async fn readiness() -> Response {
     json("{\"status\":\"healthy\"}".into())
 }
 
-pub(super) async fn metrics(State(app): State<Arc<App>>, _: Caller) -> Response {
+pub(super) async fn metrics(
+    State(app): State<Arc<App>>,
+    caller: Result<Caller, ApiError>,
+) -> Result<Response, ApiError> {
+    if !app.open_metrics {
+        caller?;
+    }
     let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, open_metrics)], app.metrics.render()).into_response()
+    Ok(([(CONTENT_TYPE, open_metrics)], app.metrics.render()).into_response())
 }
 
 pub(super) async fn models(State(app): State<Arc<App>>, _: Caller) -> Result<Response, ApiError> {

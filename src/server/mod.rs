@@ -99,11 +99,21 @@ impl Server {
         report(&config, clock);
         let metrics = Arc::new(Metrics::new());
         let router = Router::new(&config, Client::new(clock, certificates), clock, metrics.clone());
-        let (strict_params, started) = (config.strict_params, clock.unix());
+        let (strict_params, open_metrics, started) = (config.strict_params, config.open_metrics, clock.unix());
         let chance = Mutex::new(chance);
         let key_header = config.key_header.clone();
-        let app = App { router, door, metrics, clock, chance, strict_params, key_header, root_path, started };
-        let app = Arc::new(app);
+        let app = Arc::new(App {
+            router,
+            door,
+            metrics,
+            clock,
+            chance,
+            open_metrics,
+            strict_params,
+            key_header,
+            root_path,
+            started,
+        });
         Ok(Self { listener, tls, app, config })
     }
 

@@ -145,6 +145,14 @@ async fn a_key_header_of_the_operators_choice() {
 }
 
 #[tokio::test]
+async fn metrics_may_be_opened() {
+    let yaml = format!("{NOVA}\nlitellm_settings: {{require_auth_for_metrics_endpoint: false}}\n");
+    let proxy = TestProxy::with(&yaml).env("LITELLM_MASTER_KEY", KEY).start().await;
+    assert_eq!(proxy.get("/metrics").await.status(), 200);
+    assert_eq!(proxy.get("/health").await.status(), 401);
+}
+
+#[tokio::test]
 async fn version_six_of_the_internet_protocol() {
     let Ok(server) = start("[::1]", &[]).await else { return };
     assert!(server.address().unwrap().is_ipv6());
