@@ -10,6 +10,9 @@ use crate::image::{Format, Size};
 /// A JPEG's size may stand behind its metadata; further in than this it is not looked for.
 const MAX_HELD: usize = 64 * 1024;
 
+/// PNG and WebP tell their size within their first 30 bytes.
+const FIRST_LOOK: usize = 64;
+
 /// Collects the head of one picture until it tells the size.
 #[derive(Debug, Default)]
 pub(super) struct Head {
@@ -26,20 +29,18 @@ impl Head {
         self.found
     }
 
-    /// Looks at the next base64 characters of the picture.
-    pub(super) fn feed(&mut self, base64: &[u8]) {
-        if self.over {
-            return;
-        }
-        let room = MAX_HELD - self.held.len();
-        self.held.extend_from_slice(&base64[..base64.len().min(room)]);
-        if self.held.len() >= self.next_look.max(64) {
-            self.look();
-            self.next_look = self.held.len() * 2;
-        }
-        if self.held.len() == MAX_HELD {
-            self.look();
-            self.over = true;
+    /// Looks at the next base64 characters of the picture, no further than they are needed.
+    pub(super) fn feed(&mut self, mut base64: &[u8]) {
+        while !self.over && !base64.is_empty() {
+            let look_at = self.next_look.clamp(FIRST_LOOK, MAX_HELD);
+            let wanted = (look_at - self.held.len()).min(base64.len());
+            self.held.extend_from_slice(&base64[..wanted]);
+            base64 = &base64[wanted..];
+            if self.held.len() == look_at {
+                self.look();
+                self.next_look = look_at * 2;
+                self.over |= look_at == MAX_HELD;
+            }
         }
         if self.over {
             self.held = Vec::new();

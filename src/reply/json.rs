@@ -102,10 +102,11 @@ impl Lexer {
     }
 
     /// The next token of `input` and how many bytes lie up to its end; `None` when all of it is spent.
-    /// White space before a token belongs to it.
-    pub(super) fn next(&mut self, input: &[u8]) -> Result<Option<(Token, usize)>, Malformed> {
+    /// White space before a token belongs to it. With `sifted` the caller refuses control characters in text itself,
+    /// and a stretch of text is looked through once less.
+    pub(super) fn next(&mut self, input: &[u8], sifted: bool) -> Result<Option<(Token, usize)>, Malformed> {
         if let State::Text { key } = self.state {
-            return self.text(input, key);
+            return self.text(input, key, sifted);
         }
         for (at, &byte) in input.iter().enumerate() {
             self.offset += 1;
@@ -129,10 +130,10 @@ impl Lexer {
         matches!(self.state, State::Escape { .. } | State::Hex { .. } | State::Literal(_) | State::Number(_))
     }
 
-    fn text(&mut self, input: &[u8], key: bool) -> Result<Option<(Token, usize)>, Malformed> {
+    fn text(&mut self, input: &[u8], key: bool, sifted: bool) -> Result<Option<(Token, usize)>, Malformed> {
         let run = memchr::memchr2(b'"', b'\\', input).unwrap_or(input.len());
         // Control characters may not stand in a string. The fold has no branch, so that it runs at memory speed.
-        if input[..run].iter().fold(false, |bad, byte| bad | (*byte < 0x20)) {
+        if !sifted && input[..run].iter().fold(false, |bad, byte| bad | (*byte < 0x20)) {
             return Err(Malformed::Byte(self.offset));
         }
         if run > 0 {
@@ -146,7 +147,7 @@ impl Lexer {
             return Ok(Some((Token::CloseString, 1)));
         }
         self.state = State::Escape { key };
-        let rest = self.next(&input[1..])?;
+        let rest = self.next(&input[1..], sifted)?;
         Ok(rest.map(|(token, length)| (token, length + 1)))
     }
 

@@ -113,7 +113,8 @@ impl Scanner {
         if let Some(event) = self.queued.take() {
             return Ok(Some(event));
         }
-        while let Some((token, length)) = self.lexer.next(&self.input)? {
+        // Pictures are sifted below, for more than control characters.
+        while let Some((token, length)) = self.lexer.next(&self.input, matches!(self.place, Place::Picture { .. }))? {
             let bytes = self.input.split_to(length);
             if let Some(event) = self.token(token, bytes)? {
                 return Ok(Some(event));
