@@ -7,6 +7,8 @@ use std::net::IpAddr;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
+use crate::loopback::names_this_machine;
+
 /// Keys that stand in documentation: everybody knows them, so they protect nothing.
 const PUBLISHED: [&str; 2] = ["sk-1234", "sk-test-1234567890"];
 
@@ -61,7 +63,7 @@ impl Door {
             return Ok(());
         }
         let host = host.unwrap_or_default();
-        if !self.permit_weak && !is_loopback_name(host) {
+        if !self.permit_weak && !names_this_machine(host) {
             return Err(Rejection::ForeignHost);
         }
         let own =
@@ -79,15 +81,6 @@ pub fn key_in<'a>(header: &str, value: &'a str) -> &'a str {
         (None, true) => "",
         (None, false) => value,
     }
-}
-
-/// Whether `host[:port]` names this machine only.
-fn is_loopback_name(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost") || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@
 //! | F3 | [`auth`], [`router`] |
 //! | F2 | [`bedrock`] |
 //! | F1 | [`config`], [`provider`], [`reply`], [`openai`] |
-//! | F0 | [`api_key`], [`catalog`], [`clock`], [`image`], [`metrics`], [`wishes`] |
+//! | F0 | [`api_key`], [`catalog`], [`clock`], [`image`], [`loopback`], [`metrics`], [`wishes`] |
 //!
 //! # One request
 //!
@@ -37,6 +37,7 @@ pub mod config;
 pub mod emulator;
 pub mod http;
 pub mod image;
+pub mod loopback;
 pub mod metrics;
 pub mod openai;
 pub mod provider;

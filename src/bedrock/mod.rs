@@ -32,6 +32,7 @@ use sigv4::Parts;
 use crate::api_key::ApiKey;
 use crate::clock::Clock;
 use crate::config::{Auth, Deployment};
+use crate::loopback::names_this_machine;
 
 /// Unreserved characters stay as they are; `:` and `/` of model ids and ARNs do not.
 const MODEL_ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -83,8 +84,8 @@ impl Client {
         let url = reqwest::Url::parse(&url)
             .map_err(|_| Error::local(Kind::NotFound, format!("the endpoint {} is no URL", deployment.endpoint)))?;
         let (headers, signed_with) = self.headers(deployment, &url, &body).await?;
-        let loopback = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-        let http = if loopback { &self.loopback } else { &self.outward };
+        let here = url.host_str().is_some_and(names_this_machine);
+        let http = if here { &self.loopback } else { &self.outward };
         let http = http.as_ref().map_err(|error| Error::local(Kind::Unreached, error))?;
         let sent = http.post(url).headers(headers).body(body).send();
         let answer = tokio::time::timeout(timeout, sent)

@@ -10,6 +10,7 @@ use super::report::Report;
 use super::section::{Field, Reader, Section, Text, Unset, truth};
 use super::{Auth, Environment};
 use crate::api_key::ApiKey;
+use crate::loopback::names_this_machine;
 
 /// Where LiteLLM ends up when nobody names a region.
 const LAST_RESORT: &str = "us-west-2";
@@ -180,8 +181,7 @@ pub(super) fn address(text: &str) -> Result<String, &'static str> {
 pub(super) fn in_the_clear(endpoint: &str) -> bool {
     let Ok(uri) = endpoint.parse::<Uri>() else { return false };
     let host = uri.host().unwrap_or_default();
-    let loopback = host == "localhost" || host == "[::1]" || host.starts_with("127.");
-    uri.scheme_str() == Some("http") && !loopback
+    uri.scheme_str() == Some("http") && !names_this_machine(host)
 }
 
 /// AWS's partitions: how their regions begin, and the domains for one and for both protocol versions.
@@ -253,6 +253,7 @@ mod tests {
         for (endpoint, expected) in [
             ("http://emulator:9100", true),
             ("http://127.0.0.1:9100", false),
+            ("http://127.evil.example:9100", true),
             ("http://[::1]:9100", false),
             ("http://localhost", false),
             ("https://x.example", false),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// Which floor a module stands on; a file imports only from lower ones.
 const FLOORS: &[(u8, &[&str])] = &[
-    (0, &["api_key", "catalog", "clock", "image", "metrics", "wishes"]),
+    (0, &["api_key", "catalog", "clock", "image", "loopback", "metrics", "wishes"]),
     (1, &["config", "provider", "reply", "openai"]),
     (2, &["bedrock"]),
     (3, &["auth", "router"]),
