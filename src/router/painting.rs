@@ -3,12 +3,18 @@
 //! Must not write in OpenAI's form; holds no more than one piece of the reply.
 
 use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::bedrock::{Error, Kind, Reply};
 use crate::config::Deployment;
 use crate::image::Part;
 use crate::provider::Request;
 use crate::reply::{Event, Said, Scanner};
+
+/// How long the connection of a whole reply may take to end.
+const FAREWELL: Duration = Duration::from_millis(250);
 
 /// A reply broke after a picture had begun; the text is for the log.
 #[derive(Debug, thiserror::Error)]
@@ -66,17 +72,23 @@ impl Painting {
                     self.whole += u8::from(event == Event::PictureEnds);
                     return Ok(Some(event));
                 }
-                None => match self.reply.next().await {
-                    Ok(Some(piece)) => self.scanner.feed(piece),
-                    // What is complete as a document is whole, whatever becomes of the connection.
-                    Ok(None) | Err(_) if self.ended => return Ok(None),
-                    Ok(None) => {
-                        self.scanner.finish().map_err(|error| Error::local(Kind::Broken, error.to_string()))?;
-                    }
-                    Err(error) => return Err(error),
+                None => match self.piece().await? {
+                    Some(piece) => self.scanner.feed(piece),
+                    None if self.ended => return Ok(None),
+                    None => self.scanner.finish().map_err(|error| Error::local(Kind::Broken, error.to_string()))?,
                 },
             }
         }
+    }
+
+    /// The next piece of the reply. What is complete as a document is whole, whatever becomes of the connection: it
+    /// only gets a moment to end too, so that it can be used again.
+    async fn piece(&mut self) -> Result<Option<Bytes>, Error> {
+        if !self.ended {
+            return self.reply.next().await;
+        }
+        let rest = tokio::time::timeout(FAREWELL, self.reply.next()).await;
+        Ok(rest.ok().and_then(Result::ok).flatten())
     }
 
     /// After the end: how many pictures came whole.

@@ -1,6 +1,8 @@
 //! A broken upstream never yields a picture that looks whole, and what may have been paid for is not sent again.
 //! Must not rely on how fast anything is.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -95,6 +97,27 @@ async fn a_whole_document_is_whole_whatever_becomes_of_the_connection() {
     });
     let proxy = TestProxy::with(NOVA).upstream(&upstream).start().await;
     let reply: Value = proxy.generate(wish(json!({}))).await.json().await.unwrap();
+    assert_eq!(pictures(&reply), [b"hello"]);
+}
+
+/// The same where the upstream neither ends its reply nor breaks it: nobody waits for the deployment's timeout.
+#[tokio::test]
+async fn a_whole_document_is_handed_over_without_waiting_for_its_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).await.unwrap();
+        let body = r#"{"images":["aGVsbG8="],"error":null}"#;
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len() + 1);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // Held open until Easel hangs up.
+        let _ = stream.read(&mut request).await;
+    });
+    let proxy = TestProxy::with(NOVA).upstream(&upstream).start().await;
+    let whole = async { proxy.generate(wish(json!({}))).await.json().await };
+    let reply: Value = tokio::time::timeout(Duration::from_secs(30), whole).await.unwrap().unwrap();
     assert_eq!(pictures(&reply), [b"hello"]);
 }
 
