@@ -3,7 +3,6 @@
 //! Must not log a prompt, a picture or a key: only what is named here.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
@@ -30,14 +29,20 @@ const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 pub(super) struct Story {
     alias: String,
     model: String,
-    pictures: AtomicU32,
-    cost: Mutex<f64>,
+    delivered: Mutex<Delivered>,
+}
+
+/// What has left whole so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Delivered {
+    pictures: u32,
+    cost_usd: f64,
 }
 
 impl Story {
     pub(super) fn new(alias: String, paintings: &[Painting]) -> Self {
         let model = paintings.first().map(|p| p.deployment.model.id.clone()).unwrap_or_default();
-        Self { alias, model, pictures: AtomicU32::new(0), cost: Mutex::new(0.0) }
+        Self { alias, model, delivered: Mutex::default() }
     }
 
     pub(super) fn alias(&self) -> &str {
@@ -46,8 +51,9 @@ impl Story {
 
     /// Pictures that have left whole, and what they cost in US dollars.
     pub(super) fn delivered(&self, pictures: u8, cost: f64) {
-        self.pictures.fetch_add(pictures.into(), Ordering::Relaxed);
-        *self.cost.lock().unwrap_or_else(PoisonError::into_inner) += cost;
+        let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+        delivered.pictures += u32::from(pictures);
+        delivered.cost_usd += cost;
     }
 }
 
@@ -68,7 +74,7 @@ pub(super) async fn access(State(app): State<Arc<App>>, request: Request, next: 
     let (status, error) = (response.status(), response.extensions().get::<ErrorCode>().map(|code| code.0));
     let story = response.extensions().get::<Arc<Story>>().cloned();
     let ending = Ending::Cut;
-    let watch = Watch { app, span, started, method, route, status, error, story, bytes: AtomicU64::new(0), ending };
+    let watch = Watch { app, span, started, method, route, status, error, story, size_bytes: 0, ending };
     response.map(|body| Body::new(Watched { body, watch }))
 }
 
@@ -92,7 +98,7 @@ struct Watch {
     status: StatusCode,
     error: Option<&'static str>,
     story: Option<Arc<Story>>,
-    bytes: AtomicU64,
+    size_bytes: u64,
     ending: Ending,
 }
 
@@ -106,49 +112,35 @@ impl Drop for Watch {
             .requests
             .get_or_create(&RequestLabels { route: self.route.clone(), status: self.status.as_u16() })
             .inc();
-        let story = self.story.as_deref();
         let reply = match self.ending {
             Ending::Whole => "whole",
             Ending::Broken => "broken",
             Ending::Cut => "cut",
         };
-        let (method, status, size_bytes) =
-            (self.method.as_str(), self.status.as_u16(), self.bytes.load(Ordering::Relaxed));
-        let duration_ms = duration.as_millis();
+        let (method, status, duration_ms) = (self.method.as_str(), self.status.as_u16(), duration.as_millis());
+        let story = self.story.as_deref();
+        let delivered = story.map(|story| *story.delivered.lock().unwrap_or_else(PoisonError::into_inner));
         let _entered = self.span.enter();
-        match story {
-            Some(story) => {
-                let pictures = story.pictures.load(Ordering::Relaxed);
-                let cost_usd = *story.cost.lock().unwrap_or_else(PoisonError::into_inner);
-                tracing::info!(
-                    method,
-                    route = self.route,
-                    status,
-                    duration_ms,
-                    size_bytes,
-                    reply,
-                    alias = story.alias,
-                    model = story.model,
-                    pictures,
-                    cost_usd,
-                    "request"
-                );
-            }
-            // Probes come every few seconds and say nothing new.
-            None if self.route.starts_with("/health") => {
-                tracing::debug!(method, route = self.route, status, duration_ms, "request");
-            }
-            None => tracing::info!(
-                method,
-                route = self.route,
-                status,
-                duration_ms,
-                size_bytes,
-                reply,
-                error = self.error,
-                "request"
-            ),
+        // Probes come every few seconds and say nothing new.
+        if self.route.starts_with("/health") {
+            tracing::debug!(method, route = self.route, status, duration_ms, "request");
+            return;
         }
+        // What is absent is left out of the line.
+        tracing::info!(
+            method,
+            route = self.route,
+            status,
+            duration_ms,
+            size_bytes = self.size_bytes,
+            reply,
+            alias = story.map(|story| story.alias.as_str()),
+            model = story.map(|story| story.model.as_str()),
+            pictures = delivered.map(|delivered| delivered.pictures),
+            cost_usd = delivered.map(|delivered| delivered.cost_usd),
+            error = self.error,
+            "request"
+        );
     }
 }
 
@@ -173,8 +165,7 @@ impl HttpBody for Watched {
             Poll::Ready(None) => self.watch.ending = Ending::Whole,
             Poll::Ready(Some(Err(_))) => self.watch.ending = Ending::Broken,
             Poll::Ready(Some(Ok(frame))) => {
-                let length = frame.data_ref().map_or(0, Bytes::len) as u64;
-                self.watch.bytes.fetch_add(length, Ordering::Relaxed);
+                self.watch.size_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
                 if self.body.is_end_stream() {
                     self.watch.ending = Ending::Whole;
                 }
