@@ -88,7 +88,7 @@ impl JsonBody {
         self,
         drops: impl FnOnce(Option<&str>) -> Vec<String>,
     ) -> Result<ImageRequest, ApiError> {
-        match (ImageRequest::from_json_without(&self.bytes, drops), self.form) {
+        match (ImageRequest::from_json(&self.bytes, drops), self.form) {
             (Ok(request), _) => Ok(request),
             // Not JSON at all, and it does not pretend to be.
             (Err(Invalid { param: None, .. }), Some(form)) => Err(ApiError::not_json(&form)),

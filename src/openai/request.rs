@@ -94,13 +94,9 @@ impl From<Malformed> for Invalid {
 }
 
 impl ImageRequest {
-    /// Reads the body of `/images/generations`. `null` counts as absent.
-    pub fn from_json(body: &[u8]) -> Result<Self, Invalid> {
-        Self::from_json_without(body, |_| Vec::new())
-    }
-
-    /// The same without the members that are left out for the model it names, before anything is made of them.
-    pub fn from_json_without(body: &[u8], drops: impl FnOnce(Option<&str>) -> Vec<String>) -> Result<Self, Invalid> {
+    /// Reads the body of `/images/generations`. `null` counts as absent. `drops` says which members are left out for
+    /// the model that it names, before anything is made of them.
+    pub fn from_json(body: &[u8], drops: impl FnOnce(Option<&str>) -> Vec<String>) -> Result<Self, Invalid> {
         let plain = |message: String| Invalid { param: None, code: None, message };
         let value: Value = serde_json::from_slice(body).map_err(|error| {
             plain(format!("the body is not valid JSON: {error}. Send a JSON object such as {{\"prompt\": \"a cat\"}}"))
@@ -222,14 +218,18 @@ mod tests {
     use crate::image::Size;
     use crate::wishes::SizeWish;
 
+    fn read(body: &[u8]) -> Result<ImageRequest, Invalid> {
+        ImageRequest::from_json(body, |_| Vec::new())
+    }
+
     #[track_caller]
     fn parse(body: &str) -> ImageRequest {
-        ImageRequest::from_json(body.as_bytes()).unwrap()
+        read(body.as_bytes()).unwrap()
     }
 
     #[track_caller]
     fn check_invalid(body: &str, param: Option<&str>, code: Option<&str>, message: &str) {
-        let invalid = ImageRequest::from_json(body.as_bytes()).unwrap_err();
+        let invalid = read(body.as_bytes()).unwrap_err();
         assert_eq!((invalid.param.as_deref(), invalid.code, &*invalid.message), (param, code, message));
     }
 
@@ -340,7 +340,7 @@ mod tests {
             assert_eq!(model, None);
             ["size", "stream", "imageGenerationConfig.seed"].map(str::to_owned).to_vec()
         };
-        let task = ImageRequest::from_json_without(body, config).unwrap().task;
+        let task = ImageRequest::from_json(body, config).unwrap().task;
         assert_eq!(task.ignored, ["size", "stream", "imageGenerationConfig.seed", "n"]);
         assert_eq!((task.wishes, &*task.prompt), (Wishes::default(), "a"));
         let many = format!(r#"{{"prompt":"a","fallbacks":[{}"x"]}}"#, "\"x\",".repeat(100));
@@ -359,9 +359,9 @@ mod tests {
         );
         check_invalid("[1]", None, None, &format!("the body is an array. {hint}"));
         let deep = "[".repeat(100_000);
-        assert!(ImageRequest::from_json(deep.as_bytes()).unwrap_err().message.contains("recursion limit exceeded"));
-        assert!(ImageRequest::from_json(b"{\"prompt\": \"\xff\"}").is_err());
-        assert!(ImageRequest::from_json(b"{\"prompt\": \"a\", \"n\": NaN}").is_err());
+        assert!(read(deep.as_bytes()).unwrap_err().message.contains("recursion limit exceeded"));
+        assert!(read(b"{\"prompt\": \"\xff\"}").is_err());
+        assert!(read(b"{\"prompt\": \"a\", \"n\": NaN}").is_err());
     }
 
     #[test]
@@ -370,7 +370,7 @@ mod tests {
             (r#"{"prompt":"a","stream":true}"#, "stream"),
             (r#"{"prompt":"a","response_format":"url"}"#, "response_format"),
         ] {
-            let invalid = ImageRequest::from_json(body.as_bytes()).unwrap_err();
+            let invalid = read(body.as_bytes()).unwrap_err();
             assert_eq!((invalid.param.as_deref(), invalid.code), (Some(param), Some("unsupported_value")));
         }
     }

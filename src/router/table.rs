@@ -51,11 +51,6 @@ pub(super) struct Plan {
 }
 
 impl Table {
-    /// Whether the config has an entry of this name that Easel does not serve, such as a text model.
-    pub fn is_not_served(&self, name: &str) -> bool {
-        self.not_served.contains(name)
-    }
-
     /// The table of a config.
     pub fn new(config: &Config) -> Self {
         let mut groups: BTreeMap<String, Vec<_>> = BTreeMap::new();
@@ -80,6 +75,11 @@ impl Table {
             not_served: config.not_served.clone(),
             default_model: config.default_model.clone(),
         }
+    }
+
+    /// Whether the config has an entry of this name that Easel does not serve, such as a text model.
+    pub fn is_not_served(&self, name: &str) -> bool {
+        self.not_served.contains(name)
     }
 
     /// What is listed: aliases in the order of the file, then patterns, then other names.
