@@ -82,50 +82,54 @@ async fn a_break_in_the_second_picture_breaks_the_reply() {
     assert!(response.bytes().await.is_err());
 }
 
-/// An upstream that sends a whole document and then keeps the connection open, or breaks it: the picture is whole.
-#[tokio::test]
-async fn a_whole_document_is_whole_whatever_becomes_of_the_connection() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = format!("http://{}", listener.local_addr().unwrap());
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = [0; 4096];
-        let _ = stream.read(&mut request).await.unwrap();
-        let body = r#"{"images":["aGVsbG8="],"error":null}"#;
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len() + 1);
-        stream.write_all(head.as_bytes()).await.unwrap();
-    });
-    let proxy = TestProxy::with(NOVA).upstream(&upstream).start().await;
-    let reply: Value = proxy.generate(wish(json!({}))).await.json().await.unwrap();
-    assert_eq!(pictures(&reply), [b"hello"]);
+/// What the upstream does with the connection once it has answered.
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Breaks,
+    Holds,
 }
 
-/// The same where the upstream neither ends its reply nor breaks it: nobody waits for the deployment's timeout.
-#[tokio::test]
-async fn a_whole_document_is_handed_over_without_waiting_for_its_connection() {
+/// A listener on a free port, and its URL.
+async fn listener() -> (TcpListener, String) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+/// Answers the first request with these bytes.
+fn answer_once(listener: TcpListener, answer: String, then: Then) {
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut request = [0; 4096];
         let _ = stream.read(&mut request).await.unwrap();
-        let body = r#"{"images":["aGVsbG8="],"error":null}"#;
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len() + 1);
-        stream.write_all(head.as_bytes()).await.unwrap();
-        // Held open until Easel hangs up.
-        let _ = stream.read(&mut request).await;
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        if then == Then::Holds {
+            // Until Easel hangs up.
+            let _ = stream.read(&mut request).await;
+        }
     });
-    let proxy = TestProxy::with(NOVA).upstream(&upstream).start().await;
-    let whole = async { proxy.generate(wish(json!({}))).await.json().await };
-    let reply: Value = tokio::time::timeout(Duration::from_secs(30), whole).await.unwrap().unwrap();
-    assert_eq!(pictures(&reply), [b"hello"]);
+}
+
+/// An upstream that sends a whole document and announces more, and then breaks the connection or holds it open: the
+/// picture is whole, and nobody waits for the deployment's timeout.
+#[tokio::test]
+async fn a_whole_document_is_whole_whatever_becomes_of_the_connection() {
+    for then in [Then::Breaks, Then::Holds] {
+        let (listener, upstream) = listener().await;
+        let body = r#"{"images":["aGVsbG8="],"error":null}"#;
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len() + 1);
+        answer_once(listener, answer, then);
+        let proxy = TestProxy::with(NOVA).upstream(&upstream).start().await;
+        let whole = async { proxy.generate(wish(json!({}))).await.json().await };
+        let reply: Value = tokio::time::timeout(Duration::from_secs(30), whole).await.unwrap().unwrap();
+        assert_eq!(pictures(&reply), [b"hello"]);
+    }
 }
 
 /// Nobody listens: nothing was sent, so it is tried again, and the caller is told to come back.
 #[tokio::test]
 async fn nobody_there_is_unavailable() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let (listener, upstream) = listener().await;
     drop(listener);
     let proxy = TestProxy::with(NOVA).upstream(&upstream).start().await;
     let response = proxy.generate(wish(json!({"num_retries": 1}))).await;
@@ -138,17 +142,11 @@ async fn nobody_there_is_unavailable() {
 /// A redirect is not followed: it would carry the key, or the signature, to somebody else.
 #[tokio::test]
 async fn a_redirect_is_not_followed() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let (listener, upstream) = listener().await;
     let proxy = TestProxy::with(NOVA).upstream(&upstream).start().await;
-    let elsewhere = format!("http://{}/health", proxy.url.trim_start_matches("http://"));
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = [0; 4096];
-        let _ = stream.read(&mut request).await.unwrap();
-        let head = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
-    });
+    let elsewhere = format!("{}/health", proxy.url);
+    let answer = format!("HTTP/1.1 307 Temporary Redirect\r\nlocation: {elsewhere}\r\ncontent-length: 0\r\n\r\n");
+    answer_once(listener, answer, Then::Breaks);
     assert_eq!(proxy.generate(wish(json!({}))).await.status(), 502);
     let metrics = proxy.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains(r#"outcome="odd"} 1"#) && !metrics.contains(r#"route="/health""#), "{metrics}");
