@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::picture::Picture;
 use crate::wishes::Wishes;
 
 /// Width and height of a picture, in pixels; written `1024x1024`.
@@ -122,11 +123,31 @@ impl Quality {
     }
 }
 
+/// What is to become of pictures that come with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intent {
+    /// There are none: paint from text. Pictures may still guide a painting (`attached`).
+    #[default]
+    Generate,
+    /// Change the pictures.
+    Edit,
+    /// Paint others like the picture.
+    Vary,
+}
+
 /// What a caller wants painted: well-formed, not yet legal for any one model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Task {
-    /// The text to paint from.
+    /// What is to become of the pictures.
+    pub intent: Intent,
+    /// The text to paint from. Empty where pictures say enough, such as to take away a background.
     pub prompt: String,
+    /// The pictures to change, in order; at least one unless the intent is to generate.
+    pub images: Vec<Picture>,
+    /// Where to change the first of them: OpenAI's mask (transparent is edited), or one in black and white.
+    pub mask: Option<Picture>,
+    /// Pictures in native members, which name them by `picture::attachment`.
+    pub attached: Vec<Picture>,
     /// Everything else that shapes the pictures.
     pub wishes: Wishes,
     /// Leave out what a model cannot honour, and say so, instead of refusing (LiteLLM's `drop_params`).

@@ -12,8 +12,9 @@
 //! | F4 | [`http`], [`emulator`] (which imports nothing of ours) |
 //! | F3 | [`auth`], [`router`] |
 //! | F2 | [`bedrock`] |
-//! | F1 | [`config`], [`provider`], [`reply`], [`openai`] |
-//! | F0 | [`api_key`], [`catalog`], [`clock`], [`image`], [`loopback`], [`metrics`], [`wishes`] |
+//! | F1 | [`config`], [`provider`], [`raster`], [`reply`], [`openai`] |
+//! | F0 | [`api_key`], [`blob`], [`catalog`], [`clock`], [`image`], [`loopback`], [`metrics`], [`payload`], [`picture`],
+//! [`unbase64`], [`wishes`] |
 //!
 //! # One request
 //!
@@ -30,6 +31,7 @@
 pub mod api_key;
 pub mod auth;
 pub mod bedrock;
+pub mod blob;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
@@ -40,8 +42,12 @@ pub mod image;
 pub mod loopback;
 pub mod metrics;
 pub mod openai;
+pub mod payload;
+pub mod picture;
 pub mod provider;
+pub mod raster;
 pub mod reply;
 pub mod router;
 pub mod server;
+pub mod unbase64;
 pub mod wishes;

@@ -163,6 +163,10 @@ impl From<Failure> for ApiError {
             Failure::Denied(remedy) => {
                 Self { never_again: true, ..server(StatusCode::INTERNAL_SERVER_ERROR, "upstream_auth", &remedy) }
             }
+            Failure::Storage => {
+                let message = "Easel could not keep an upload. The log says why: the folder for uploads may be full";
+                server(StatusCode::INTERNAL_SERVER_ERROR, "storage_error", message)
+            }
             Failure::Gone(remedy) => {
                 let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", remedy);
                 Self { param: Some("model".into()), ..error }

@@ -15,6 +15,7 @@ use crate::auth::{Door, key_in};
 use crate::clock::Clock;
 use crate::metrics::Metrics;
 use crate::openai::{ImageRequest, Invalid};
+use crate::raster::Raster;
 use crate::router::Router;
 
 /// Bedrock takes 25,000,000 bytes, so nothing longer can be of use.
@@ -25,6 +26,8 @@ const MAX_JSON_BODY: usize = 25_000_000;
 pub struct App {
     /// Who paints.
     pub router: Router,
+    /// What reads the pictures of requests.
+    pub raster: Raster,
     /// Who may come in.
     pub door: Door,
     /// What is counted.

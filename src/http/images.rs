@@ -18,6 +18,7 @@ use super::extract::{App, Caller, JsonBody};
 use super::plan_headers::plan_headers;
 use crate::metrics::PictureLabels;
 use crate::openai::{Answer, ImageRequest};
+use crate::raster::Prints;
 use crate::reply::{Event, JsonSink};
 use crate::router::{Broken, Gallery, Job, Painting};
 
@@ -60,6 +61,7 @@ async fn paint(app: Arc<App>, request: ImageRequest, headers: &HeaderMap) -> Res
         fallbacks: overrides.fallbacks,
         disable_fallbacks: overrides.disable_fallbacks,
         chance: app.draw(),
+        prints: Prints::default(),
     };
     let gallery = app.router.dispatch(&job).await?;
     let story = Arc::new(Story::new(app.router.table().label(&alias).to_owned(), &gallery.paintings));

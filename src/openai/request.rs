@@ -143,7 +143,8 @@ impl ImageRequest {
                 "missing required parameter: 'prompt'. Say what to paint",
             ));
         };
-        Ok(Self { model, task: Task { prompt, wishes, drop_params, strict: false, ignored }, answer, overrides })
+        let task = Task { prompt, wishes, drop_params, ignored, ..Task::default() };
+        Ok(Self { model, task, answer, overrides })
     }
 }
 

@@ -42,6 +42,8 @@ pub enum Failure {
     Denied(String),
     /// The operator's: the model is gone, or was never there; with the remedy.
     Gone(String),
+    /// The operator's: an upload could not be kept. The log says why.
+    Storage,
 }
 
 /// How long a caller is told to wait when Bedrock does not say.

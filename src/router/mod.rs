@@ -21,9 +21,11 @@ pub use table::{Table, ended};
 use crate::bedrock::{Client, Error, Kind, Reply};
 use crate::clock::Clock;
 use crate::config::{Config, Deployment};
-use crate::image::{Part, Task};
+use crate::image::{Part, Task, Unsupported};
 use crate::metrics::{CallLabels, Metrics};
+use crate::payload::Payload;
 use crate::provider::{Order, Request};
+use crate::raster::{self, Prints, Raster};
 use cooldown::Cooldowns;
 
 /// A deployment that was turned away, throttled or unreachable rests this long if another can take its place.
@@ -54,6 +56,8 @@ pub struct Job {
     pub disable_fallbacks: bool,
     /// Chance for this request: the seed that is drawn, the deployment, the jitter.
     pub chance: u64,
+    /// What has been made of its pictures so far.
+    pub prints: Prints,
 }
 
 /// What came of a job: at least one painting, in the order of the pictures, and why others are missing.
@@ -72,6 +76,7 @@ pub struct Gallery {
 pub struct Router {
     table: Table,
     client: Client,
+    raster: Raster,
     cooldowns: Cooldowns,
     num_retries: u32,
     clock: Clock,
@@ -81,6 +86,8 @@ pub struct Router {
 /// Who is still to be asked.
 #[derive(Clone, Copy, Debug)]
 struct Way<'a> {
+    /// The alias whose deployments the caller asked for; the others are fallbacks.
+    group: &'a str,
     next: &'a [Arc<Deployment>],
     /// Those who are asked after a content filter, instead of the rest.
     after_filter: &'a [Arc<Deployment>],
@@ -104,9 +111,10 @@ enum Step {
 
 impl Router {
     /// A router for the deployments of a config.
-    pub fn new(config: &Config, client: Client, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    pub fn new(config: &Config, client: Client, raster: Raster, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let num_retries = config.num_retries;
-        Self { table: Table::new(config), client, cooldowns: Cooldowns::default(), num_retries, clock, metrics }
+        let (table, cooldowns) = (Table::new(config), Cooldowns::default());
+        Self { table, client, raster, cooldowns, num_retries, clock, metrics }
     }
 
     /// Who serves what.
@@ -135,7 +143,7 @@ impl Router {
         let dropped = leader.drops.iter().any(|name| matches!(&**name, "n" | "numberOfImages"));
         let wanted = job.task.wishes.count.filter(|_| !dropped);
         let count = wanted.or(leader.defaults.count).unwrap_or(1);
-        let way = Way { next: &plan.usual, after_filter: &plan.after_filter };
+        let way = Way { group: &plan.group, next: &plan.usual, after_filter: &plan.after_filter };
         let outcomes = self.paint(way, job, Part { first: 0, count }).await;
         let (mut paintings, mut failures) = (Vec::new(), Vec::new());
         for outcome in outcomes {
@@ -170,8 +178,8 @@ impl Router {
         let Plan { group, usual, mut after_filter, ignored } = plan.ok_or_else(unknown)?;
         let (mut able, mut refusal) = (Vec::new(), None);
         for deployment in usual {
-            match request(&deployment, job, FIRST) {
-                Ok(request) => able.push((request.dropped, deployment)),
+            match request(&deployment, job, FIRST, &group) {
+                Ok(request) => able.push(((request.makeshift, request.dropped), deployment)),
                 Err(unsupported) if deployment.alias == group => refusal = Some(unsupported),
                 Err(unsupported) => refusal = refusal.or(Some(unsupported)),
             }
@@ -179,8 +187,8 @@ impl Router {
         // Stable, and only within the group that leads: a fallback that can do more is still a fallback.
         let lead =
             able.iter().take_while(|(_, d)| able.first().is_some_and(|(_, first)| d.alias == first.alias)).count();
-        able[..lead].sort_by_key(|(dropped, _)| *dropped);
-        after_filter.retain(|deployment| request(deployment, job, FIRST).is_ok());
+        able[..lead].sort_by_key(|(worse, _)| *worse);
+        after_filter.retain(|deployment| request(deployment, job, FIRST, &group).is_ok());
         match (able.is_empty(), refusal) {
             (true, Some(unsupported)) => Err(Failure::Unsupported(unsupported)),
             (true, None) => Err(unknown()),
@@ -211,17 +219,17 @@ impl Router {
                     return join_all(pieces).await.into_iter().flatten().collect();
                 }
                 way.next = after;
-                let request = match request(deployment, job, part) {
-                    Ok(request) => request,
-                    Err(unsupported) => {
-                        last = last.or(Some(Failure::Unsupported(unsupported)));
+                let (request, payload) = match self.ready(deployment, job, part, way.group).await {
+                    Ok(ready) => ready,
+                    Err(failure) => {
+                        last = last.or(Some(failure));
                         continue;
                     }
                 };
                 let sibling = after.first().is_some_and(|next| next.alias == deployment.alias);
                 let tries = if sibling { 1 } else { 1 + self.retries(deployment, job) };
                 for attempt in 1..=tries {
-                    let error = match self.call(deployment, &request, job, part).await {
+                    let error = match self.call(deployment, &request, &payload, job, part).await {
                         Ok(painting) => return vec![Ok(painting)],
                         Err(error) => error,
                     };
@@ -250,6 +258,7 @@ impl Router {
         &self,
         deployment: &Arc<Deployment>,
         request: &Request,
+        payload: &Payload,
         job: &Job,
         part: Part,
     ) -> Result<Painting, Error> {
@@ -257,7 +266,7 @@ impl Router {
         let begun = async {
             let reply = match deployment.mock {
                 true => Reply::in_memory(mock::reply(part.count)),
-                false => self.client.invoke(deployment, request.body.clone(), timeout).await?,
+                false => self.client.invoke(deployment, payload.clone(), timeout).await?,
             };
             Painting::begin(deployment.clone(), request.clone(), part, reply).await
         };
@@ -287,6 +296,25 @@ impl Router {
         result
     }
 
+    /// What a call will carry, its pictures made ready.
+    async fn ready(
+        &self,
+        deployment: &Deployment,
+        job: &Job,
+        part: Part,
+        group: &str,
+    ) -> Result<(Request, Payload), Failure> {
+        let request = request(deployment, job, part, group).map_err(Failure::Unsupported)?;
+        let payload = self.raster.payload(&request.body, &job.prints).await.map_err(|error| match error {
+            raster::Error::Picture(unsupported) => Failure::Unsupported(unsupported),
+            raster::Error::Storage(error) => {
+                tracing::error!(error, "an upload could not be kept");
+                Failure::Storage
+            }
+        })?;
+        Ok((request, payload))
+    }
+
     fn retries(&self, deployment: &Deployment, job: &Job) -> u32 {
         let configured = deployment.num_retries.unwrap_or(self.num_retries);
         job.num_retries.map_or(configured, |wanted| wanted.min(configured))
@@ -306,7 +334,7 @@ impl Router {
     }
 }
 
-fn request(deployment: &Deployment, job: &Job, part: Part) -> Result<Request, crate::image::Unsupported> {
+fn request(deployment: &Deployment, job: &Job, part: Part, group: &str) -> Result<Request, Unsupported> {
     let pruned = (!deployment.drops.is_empty()).then(|| job.task.without(&deployment.drops));
     let order = Order {
         task: pruned.as_ref().unwrap_or(&job.task),
@@ -315,6 +343,7 @@ fn request(deployment: &Deployment, job: &Job, part: Part) -> Result<Request, cr
         limits: &deployment.model.limits,
         drop_params: deployment.drop_params,
         drawn_seed: job.chance,
+        direct: deployment.alias == group,
     };
     deployment.model.dialect.request(order)
 }
@@ -373,6 +402,7 @@ fn shortfall(failure: &Failure) -> &'static str {
         Failure::TimedOut => "a picture did not come: no answer in time",
         Failure::Denied(_) | Failure::Gone(_) => "a picture did not come: a deployment is set up wrongly, see the log",
         Failure::Unavailable(_) | Failure::Upstream { .. } => "a picture did not come: Bedrock failed",
+        Failure::Storage => "a picture did not come: an upload could not be kept, see the log",
         Failure::UnknownModel { .. } | Failure::NotServed(_) | Failure::Unsupported(_) | Failure::Invalid(_) => {
             "a picture did not come: it could not be asked for"
         }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::bedrock::{Error, Kind, Reply};
 use crate::config::Deployment;
 use crate::image::Part;
+use crate::picture::Draft;
 use crate::provider::Request;
 use crate::reply::{Event, Said, Scanner};
 
@@ -46,7 +47,7 @@ impl Painting {
         part: Part,
         reply: Reply,
     ) -> Result<Self, Error> {
-        request.body.clear();
+        request.body = Draft::default();
         let scanner = Scanner::new();
         let mut painting = Self { deployment, request, part, reply, scanner, first: None, whole: 0, ended: false };
         match painting.event().await? {

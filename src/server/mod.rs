@@ -7,6 +7,7 @@ mod tls;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -20,10 +21,12 @@ use tls::TlsListener;
 
 use crate::auth::Door;
 use crate::bedrock::{Client, describe_auth, key_problem};
+use crate::blob::Spooler;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::http::{App, app};
 use crate::metrics::Metrics;
+use crate::raster::Raster;
 use crate::router::Router;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -45,6 +48,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Certificates to trust beside the system's.
     pub certificates: Vec<Certificate>,
+    /// Where uploads are kept while their requests last.
+    pub spool: PathBuf,
 }
 
 /// A server that listens, and does not answer yet.
@@ -90,7 +95,7 @@ pub fn system_clock() -> Clock {
 impl Server {
     /// Builds everything and listens.
     pub async fn bind(options: Options) -> Result<Self, StartError> {
-        let Options { config, address, clock, chance, root_path, tls, certificates } = options;
+        let Options { config, address, clock, chance, root_path, tls, certificates, spool } = options;
         let door = Door::new(config.master_key.clone(), config.permit_weak_key);
         if !door.may_listen(address.ip()) {
             return Err(StartError::WeakKey { address });
@@ -98,12 +103,15 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         report(&config, clock);
         let metrics = Arc::new(Metrics::new());
-        let router = Router::new(&config, Client::new(clock, certificates), clock, metrics.clone());
+        let raster = Raster::new(Spooler::new(spool));
+        let client = Client::new(clock, certificates);
+        let router = Router::new(&config, client, raster.clone(), clock, metrics.clone());
         let (strict_params, open_metrics, started) = (config.strict_params, config.open_metrics, clock.unix());
         let chance = Mutex::new(chance);
         let key_header = config.key_header.clone();
         let app = Arc::new(App {
             router,
+            raster,
             door,
             metrics,
             clock,

@@ -132,7 +132,8 @@ impl Builder {
         let address = "127.0.0.1:0".parse().unwrap();
         let https = self.tls.is_some();
         let (root_path, certificates) = (self.root_path, self.certificates);
-        let options = Options { config, address, clock: clock(), chance, root_path, tls: self.tls, certificates };
+        let (tls, spool) = (self.tls, std::env::temp_dir());
+        let options = Options { config, address, clock: clock(), chance, root_path, tls, certificates, spool };
         let server = Server::bind(options).await.unwrap();
         let scheme = if https { "https" } else { "http" };
         let url = format!("{scheme}://{}", server.address().unwrap());
