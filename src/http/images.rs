@@ -1,4 +1,4 @@
-//! `/v1/images/generations`: from a request to a reply that streams.
+//! `/v1/images/generations`, `/edits` and `/variations`: from a request to a reply that streams.
 //!
 //! Must not know models or signatures, and holds no picture.
 
@@ -14,8 +14,10 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use super::access::Story;
 use super::error::ApiError;
-use super::extract::{App, Caller, JsonBody};
+use super::extract::{App, Caller};
+use super::fields::Fields;
 use super::plan_headers::plan_headers;
+use crate::image::Intent;
 use crate::metrics::PictureLabels;
 use crate::openai::{Answer, ImageRequest};
 use crate::raster::Prints;
@@ -27,24 +29,51 @@ pub(super) async fn generations(
     State(app): State<Arc<App>>,
     _: Caller,
     headers: HeaderMap,
-    body: JsonBody,
+    body: Fields,
 ) -> Result<Response, ApiError> {
-    let request = body.image_request(|model| app.router.table().drops(model))?;
+    create(app, headers, body, Intent::Generate).await
+}
+
+/// `POST /v1/images/edits`.
+pub(super) async fn edits(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    headers: HeaderMap,
+    body: Fields,
+) -> Result<Response, ApiError> {
+    create(app, headers, body, Intent::Edit).await
+}
+
+/// `POST /v1/images/variations`.
+pub(super) async fn variations(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    headers: HeaderMap,
+    body: Fields,
+) -> Result<Response, ApiError> {
+    create(app, headers, body, Intent::Vary).await
+}
+
+async fn create(app: Arc<App>, headers: HeaderMap, body: Fields, intent: Intent) -> Result<Response, ApiError> {
+    let request = body.image_request(intent, |model| app.router.table().drops(model))?;
     paint(app, request, &headers).await
 }
 
-/// `POST /openai/deployments/{model}/images/generations`, Azure's form; the path wins over the body.
-pub(super) async fn deployment_generations(
+/// `POST /openai/deployments/{model}/images/...`, Azure's form; the path wins over the body.
+pub(super) async fn of_deployment(
     State(app): State<Arc<App>>,
     Path(rest): Path<String>,
     _: Caller,
     headers: HeaderMap,
-    body: JsonBody,
+    body: Fields,
 ) -> Result<Response, ApiError> {
-    let Some(model) = rest.trim_end_matches('/').strip_suffix("/images/generations") else {
-        return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}")));
+    let (model, intent) = match rest.trim_end_matches('/').rsplit_once("/images/") {
+        Some((model, "generations")) => (model, Intent::Generate),
+        Some((model, "edits")) => (model, Intent::Edit),
+        Some((model, "variations")) => (model, Intent::Vary),
+        _ => return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}"))),
     };
-    let request = body.image_request(|_| app.router.table().drops(Some(model)))?;
+    let request = body.image_request(intent, |_| app.router.table().drops(Some(model)))?;
     paint(app, ImageRequest { model: Some(model.to_owned()), ..request }, &headers).await
 }
 

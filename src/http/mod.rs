@@ -5,9 +5,12 @@
 mod access;
 mod error;
 mod extract;
+mod fields;
+mod form;
 mod images;
 mod info;
 mod openapi;
+mod pictures;
 mod plan_headers;
 mod status;
 
@@ -33,7 +36,11 @@ pub fn app(app: &Arc<App>) -> Router {
         ("/", get(status::front_page)),
         ("/v1/images/generations", post(images::generations)),
         ("/images/generations", post(images::generations)),
-        ("/openai/deployments/{*rest}", post(images::deployment_generations)),
+        ("/v1/images/edits", post(images::edits)),
+        ("/images/edits", post(images::edits)),
+        ("/v1/images/variations", post(images::variations)),
+        ("/images/variations", post(images::variations)),
+        ("/openai/deployments/{*rest}", post(images::of_deployment)),
         ("/v1/models", get(status::models)),
         ("/models", get(status::models)),
         ("/v1/models/{*id}", get(status::model)),

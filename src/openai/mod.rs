@@ -4,6 +4,8 @@
 
 mod envelope;
 mod request;
+mod slim;
 
 pub use envelope::{ErrorBody, ModelList, ModelObject, Usage};
-pub use request::{Answer, ImageRequest, Invalid, Overrides};
+pub use request::{Answer, ImageRequest, Invalid, Overrides, members};
+pub use slim::{Slimmer, Step, Unreadable};

@@ -3,11 +3,10 @@
 //! State machines without I/O; no picture is held whole. Must not know HTTP, or why a reply was asked for.
 
 mod head;
-mod json;
 mod json_sink;
 mod scan;
 
-pub use json::Malformed;
+pub use crate::lexer::Malformed;
 pub use json_sink::JsonSink;
 pub use scan::{Event, Said, Scanner};
 
