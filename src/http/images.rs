@@ -78,22 +78,10 @@ pub(super) async fn of_deployment(
 }
 
 async fn paint(app: Arc<App>, request: ImageRequest, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let ImageRequest { model, mut task, answer: Answer::Base64, overrides } = request;
-    let overrides = overrides.with_headers(headers)?;
-    task.strict = app.strict_params;
-    let alias = app.router.table().alias(model.as_deref()).to_owned();
-    let job = Job {
-        alias: alias.clone(),
-        task,
-        timeout: overrides.timeout,
-        num_retries: overrides.num_retries,
-        fallbacks: overrides.fallbacks,
-        disable_fallbacks: overrides.disable_fallbacks,
-        chance: app.draw(),
-        prints: Prints::default(),
-    };
+    let Answer::Base64 = request.answer;
+    let job = job(&app, request, headers)?;
     let gallery = app.router.dispatch(&job).await?;
-    let story = Arc::new(Story::new(app.router.table().label(&alias).to_owned(), &gallery.paintings));
+    let story = Arc::new(Story::new(app.router.table().label(&job.alias).to_owned(), &gallery.paintings));
     let headers = plan_headers(&gallery);
     let drain = Drain::new(app, gallery, story.clone());
     let body = stream::unfold(drain, |mut drain| async move { drain.next().await.map(|bytes| (bytes, drain)) });
@@ -102,6 +90,23 @@ async fn paint(app: Arc<App>, request: ImageRequest, headers: &HeaderMap) -> Res
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.extensions_mut().insert(story);
     Ok(response)
+}
+
+/// What the router is to do for a request.
+pub(super) fn job(app: &App, request: ImageRequest, headers: &HeaderMap) -> Result<Job, ApiError> {
+    let ImageRequest { model, mut task, overrides, .. } = request;
+    let overrides = overrides.with_headers(headers)?;
+    task.strict = app.strict_params;
+    Ok(Job {
+        alias: app.router.table().alias(model.as_deref()).to_owned(),
+        task,
+        timeout: overrides.timeout,
+        num_retries: overrides.num_retries,
+        fallbacks: overrides.fallbacks,
+        disable_fallbacks: overrides.disable_fallbacks,
+        chance: app.draw(),
+        prints: Prints::default(),
+    })
 }
 
 /// Moves pictures from paintings to the caller, in order. Those that are not yet read wait in their sockets.

@@ -13,6 +13,7 @@ mod openapi;
 mod pictures;
 mod plan_headers;
 mod status;
+mod validate;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub fn app(app: &Arc<App>) -> Router {
         ("/images/edits", post(images::edits)),
         ("/v1/images/variations", post(images::variations)),
         ("/images/variations", post(images::variations)),
+        ("/v1/images/validate", post(validate::validate)),
+        ("/images/validate", post(validate::validate)),
         ("/openai/deployments/{*rest}", post(images::of_deployment)),
         ("/v1/models", get(status::models)),
         ("/models", get(status::models)),

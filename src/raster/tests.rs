@@ -41,7 +41,7 @@ async fn made(file: Vec<u8>, recipe: Recipe) -> Result<DynamicImage, Error> {
 }
 
 #[track_caller]
-fn message(result: Result<impl std::fmt::Debug, Error>) -> String {
+fn message(result: Result<impl fmt::Debug, Error>) -> String {
     match result.unwrap_err() {
         Error::Picture(unsupported) => {
             assert_eq!(unsupported.param, "image");

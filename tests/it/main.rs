@@ -25,3 +25,4 @@ mod secrecy;
 mod signing;
 mod support;
 mod tidy;
+mod validate;
