@@ -92,7 +92,7 @@ impl Invalid {
         Self::new(param, "invalid_image_file", message)
     }
 
-    fn wrong_type(param: &str, expected: &str, got: &Value) -> Self {
+    pub(super) fn wrong_type(param: &str, expected: &str, got: &Value) -> Self {
         let message = format!("invalid type for '{param}': expected {expected}, got {}", describe(got));
         Self::new(param, "invalid_type", message)
     }
@@ -165,7 +165,7 @@ pub fn members(body: &[u8]) -> Result<Map<String, Value>, Invalid> {
     }
 }
 
-fn missing(name: &str, hint: &str) -> Invalid {
+pub(super) fn missing(name: &str, hint: &str) -> Invalid {
     Invalid::new(name, "missing_required_parameter", format!("missing required parameter: '{name}'. {hint}"))
 }
 
@@ -225,7 +225,7 @@ fn first(faults: Vec<Malformed>) -> Invalid {
     faults.into_iter().next().map_or(plain, Invalid::from)
 }
 
-fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Invalid> {
+pub(super) fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Invalid> {
     match members.shift_remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -233,7 +233,7 @@ fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<Stri
     }
 }
 
-fn take_flag(members: &mut Map<String, Value>, name: &str) -> Result<bool, Invalid> {
+pub(super) fn take_flag(members: &mut Map<String, Value>, name: &str) -> Result<bool, Invalid> {
     match members.shift_remove(name) {
         None => Ok(false),
         Some(Value::Bool(flag)) => Ok(flag),
