@@ -117,6 +117,8 @@ pub struct Deployment {
     pub timeout: Duration,
     /// Tries after the first, if it says so itself.
     pub num_retries: Option<u32>,
+    /// Whether its alias has no other model.
+    pub alone: bool,
     /// Its share among the deployments of its alias (default 1); 0 is drawn only when nothing else is left.
     pub weight: f64,
     /// Leave out what the model cannot honour instead of refusing.

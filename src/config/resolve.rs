@@ -252,7 +252,8 @@ fn identify(drafts: &mut [Draft], reader: &mut Reader) {
     }
 }
 
-/// `weight` where it is written; else `rpm` or `tpm`, as in LiteLLM's simple-shuffle, if all of an alias have it.
+/// `weight` where it is written; else `rpm` or `tpm`, as in LiteLLM's simple-shuffle, if all of an alias have it. And
+/// whether an alias has one model only.
 fn share(drafts: &mut [Draft]) {
     for i in 0..drafts.len() {
         let group = drafts.iter().filter(|draft| draft.deployment.alias == drafts[i].deployment.alias);
@@ -264,7 +265,11 @@ fn share(drafts: &mut [Draft]) {
             () if all(|draft| draft.tpm) => drafts[i].tpm,
             () => None,
         };
+        // Those of a wildcard have one alias, and are asked for by model.
+        let same = |draft: &&Draft| draft.deployment.model.id == drafts[i].deployment.model.id;
+        let alone = drafts[i].deployment.alias.contains('*') || group.iter().all(same);
         drafts[i].deployment.weight = weight.unwrap_or(1.0);
+        drafts[i].deployment.alone = alone;
     }
 }
 

@@ -2,11 +2,19 @@
 //!
 //! Pure: no async, no clock, no logging, no chance of its own. Must not know aliases, callers or credentials.
 
+mod aim;
 mod amazon;
+mod field;
+mod fit;
+mod light;
 mod nova_canvas;
+mod pictures;
+mod sdxl;
+mod services;
 mod sheet;
 mod size;
 mod stability;
+mod try_on;
 
 use serde_json::Map;
 
@@ -25,8 +33,8 @@ pub struct Request {
     pub mapped: Vec<String>,
     /// Members that had no effect.
     pub ignored: Vec<String>,
-    /// The seed that the body carries.
-    pub seed: u64,
+    /// The seed that the body carries, if it has one.
+    pub seed: Option<u64>,
     /// The size that is paid for.
     pub size: Size,
     /// The quality that is paid for.
@@ -52,8 +60,19 @@ pub struct Order<'a> {
     pub drop_params: bool,
     /// The seed if nobody asks for one, drawn once for the whole request.
     pub drawn_seed: u64,
-    /// Whether the caller named this model's own alias, rather than one whose fallback it is.
-    pub direct: bool,
+    /// How the caller came to this model.
+    pub asked: Asked,
+}
+
+/// How a caller comes to a model, which says what else than its nature it may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// By an alias that has no other model: whatever is asked for, he means what this one does.
+    Alone,
+    /// By an alias that has others too.
+    Among,
+    /// As a fallback of the alias that he named.
+    Fallback,
 }
 
 impl Dialect {
@@ -64,24 +83,27 @@ impl Dialect {
             Self::NovaCanvas => nova_canvas::request(sheet),
             Self::Titan => amazon::request(sheet, self, Map::new()),
             Self::Stability => stability::request(sheet),
-            Self::StabilityServices => {
-                let message = "this model changes pictures and paints none from text. Ask another model";
-                Err(Unsupported::new("model", message))
-            }
+            Self::StabilityServices(service) => services::request(sheet, service),
+            Self::Sdxl => sdxl::request(sheet),
         }
     }
 
-    /// Native members of this family that the others have no counterpart for.
-    fn own_members(self) -> &'static [&'static str] {
+    /// Whether this family has a native member of this name.
+    fn knows(self, name: &str) -> bool {
         match self {
-            Self::NovaCanvas | Self::Titan => amazon::MEMBERS,
-            Self::Stability => stability::MEMBERS,
-            Self::StabilityServices => &[],
+            Self::NovaCanvas | Self::Titan => amazon::knows(self, name),
+            Self::Stability => stability::MEMBERS.contains(&name),
+            Self::StabilityServices(service) => services::knows(service, name),
+            Self::Sdxl => sdxl::knows(name),
         }
     }
 
-    /// Every family.
-    const ALL: [Self; 4] = [Self::NovaCanvas, Self::Titan, Self::Stability, Self::StabilityServices];
+    /// Families whose native members shape the picture, so that others refuse them. Those of Stable Diffusion XL tune
+    /// a way of painting that nobody else has.
+    fn all() -> impl Iterator<Item = Self> {
+        let families = [Self::NovaCanvas, Self::Titan, Self::Stability];
+        families.into_iter().chain(services::ROWS.iter().map(|row| Self::StabilityServices(row.service)))
+    }
 }
 
 #[cfg(test)]

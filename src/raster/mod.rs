@@ -15,14 +15,11 @@ use tokio::task::spawn_blocking;
 
 use crate::blob::{Blob, Spooler};
 use crate::image::Unsupported;
-use crate::payload::{self, Payload};
+use crate::payload::{self, MAX_PAYLOAD, Payload};
 use crate::picture::{Draft, Part, Picture, Recipe};
 
 /// Pictures of more pixels are not read: 40 million of RGBA would be 160 MB.
 pub const MAX_PIXELS: u64 = 33_554_432;
-
-/// Bedrock takes no longer body, in bytes.
-pub const MAX_PAYLOAD: u64 = 25_000_000;
 
 /// Pixels that may be held decoded at the same time, in all: four bytes each, and twice that while they are redrawn.
 const PIXELS_AT_ONCE: u64 = MAX_PIXELS / 4;

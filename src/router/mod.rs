@@ -26,7 +26,7 @@ use crate::config::{Config, Deployment};
 use crate::image::{Part, Task, Unsupported};
 use crate::metrics::{CallLabels, Metrics};
 use crate::payload::Payload;
-use crate::provider::{Order, Request};
+use crate::provider::{Asked, Order, Request};
 use crate::raster::{self, Prints, Raster};
 use cooldown::Cooldowns;
 
@@ -347,7 +347,11 @@ fn request(deployment: &Deployment, job: &Job, part: Part, group: &str) -> Resul
         limits: &deployment.model.limits,
         drop_params: deployment.drop_params,
         drawn_seed: job.chance,
-        direct: deployment.alias == group,
+        asked: match deployment.alias == group {
+            true if deployment.alone => Asked::Alone,
+            true => Asked::Among,
+            false => Asked::Fallback,
+        },
     };
     deployment.model.dialect.request(order)
 }

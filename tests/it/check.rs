@@ -154,9 +154,22 @@ fn check_of_the_examples() {
     config/examples/any-model.yaml: 1 wildcard
 
     bedrock/*  (for every name of this form)
-      bedrock/stability.sd3-5-large-v1:0         us-west-2  $0.08  no end announced
-      bedrock/stability.stable-image-core-v1:1   us-west-2  $0.04  no end announced
-      bedrock/stability.stable-image-ultra-v1:1  us-west-2  $0.14  no end announced
+      bedrock/stability.sd3-5-large-v1:0                     us-west-2  $0.08  no end announced
+      bedrock/stability.stable-conservative-upscale-v1:0     us-west-2  $0.40  no end announced
+      bedrock/stability.stable-creative-upscale-v1:0         us-west-2  $0.60  no end announced
+      bedrock/stability.stable-fast-upscale-v1:0             us-west-2  $0.03  no end announced
+      bedrock/stability.stable-image-control-sketch-v1:0     us-west-2  $0.07  no end announced
+      bedrock/stability.stable-image-control-structure-v1:0  us-west-2  $0.07  no end announced
+      bedrock/stability.stable-image-core-v1:1               us-west-2  $0.04  no end announced
+      bedrock/stability.stable-image-erase-object-v1:0       us-west-2  $0.07  no end announced
+      bedrock/stability.stable-image-inpaint-v1:0            us-west-2  $0.07  no end announced
+      bedrock/stability.stable-image-remove-background-v1:0  us-west-2  $0.07  no end announced
+      bedrock/stability.stable-image-search-recolor-v1:0     us-west-2  $0.07  no end announced
+      bedrock/stability.stable-image-search-replace-v1:0     us-west-2  $0.07  no end announced
+      bedrock/stability.stable-image-style-guide-v1:0        us-west-2  $0.07  no end announced
+      bedrock/stability.stable-image-ultra-v1:1              us-west-2  $0.14  no end announced
+      bedrock/stability.stable-outpaint-v1:0                 us-west-2  $0.06  no end announced
+      bedrock/stability.stable-style-transfer-v1:0           us-west-2  $0.08  no end announced
         signs with the AWS credentials that the machine has
 
     dall-e-3  (for requests that name no model)
