@@ -2,21 +2,25 @@
 //!
 //! Must not know what a handler does with them; refusals already wear OpenAI's envelope.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use bytes::Bytes;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
+use super::base_url::base_url;
 use super::error::ApiError;
 use crate::auth::{Door, key_in};
 use crate::clock::Clock;
+use crate::config::Delivery;
 use crate::metrics::Metrics;
 use crate::openai::{ImageRequest, Invalid};
 use crate::raster::Raster;
 use crate::router::Router;
+use crate::store::Links;
 
 /// Bedrock takes 25,000,000 bytes, so nothing longer can be of use.
 const MAX_JSON_BODY: usize = 25_000_000;
@@ -25,7 +29,13 @@ const MAX_JSON_BODY: usize = 25_000_000;
 #[derive(Debug)]
 pub struct App {
     /// Who paints.
-    pub router: Router,
+    pub router: Arc<Router>,
+    /// What keeps pictures and makes links to them, where that can be.
+    pub links: Option<Links>,
+    /// How pictures are handed over.
+    pub delivery: Delivery,
+    /// How callers speak to Easel itself: `http` or `https`.
+    pub scheme: &'static str,
     /// What reads the pictures of requests.
     pub raster: Raster,
     /// Who may come in.
@@ -74,6 +84,22 @@ impl FromRequestParts<Arc<App>> for Caller {
         });
         app.door.admit(shown)?;
         Ok(Self)
+    }
+}
+
+/// How a request came.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) headers: HeaderMap,
+    /// What links begin with, if the request or the config says.
+    pub(super) base_url: Option<String>,
+}
+
+impl FromRequestParts<Arc<App>> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(Self { headers: parts.headers.clone(), base_url: base_url(app, parts) })
     }
 }
 

@@ -3,12 +3,18 @@
 //! Knows HTTP and OpenAI's forms. Must not name Bedrock's endpoints, signatures or models.
 
 mod access;
+mod base_url;
+mod drain;
 mod error;
 mod extract;
+mod files;
 mod images;
 mod info;
+mod keep_alive;
+mod link_sink;
 mod openapi;
 mod plan_headers;
+mod sink;
 mod status;
 
 use std::any::Any;
@@ -34,6 +40,7 @@ pub fn app(app: &Arc<App>) -> Router {
         ("/v1/images/generations", post(images::generations)),
         ("/images/generations", post(images::generations)),
         ("/openai/deployments/{*rest}", post(images::deployment_generations)),
+        ("/files/{pass}/{name}", get(files::file)),
         ("/v1/models", get(status::models)),
         ("/models", get(status::models)),
         ("/v1/models/{*id}", get(status::model)),
