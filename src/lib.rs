@@ -13,7 +13,7 @@
 //! | F3 | [`auth`], [`router`] |
 //! | F2 | [`bedrock`], [`store`] |
 //! | F1 | [`config`], [`provider`], [`raster`], [`reply`], [`openai`] |
-//! | F0 | [`api_key`], [`blob`], [`catalog`], [`clock`], [`image`], [`loopback`], [`metrics`], [`payload`], [`picture`],
+//! | F0 | [`api_key`], [`blob`], [`catalog`], [`clock`], [`image`], [`lexer`], [`loopback`], [`metrics`], [`payload`], [`picture`],
 //! [`unbase64`], [`wishes`] |
 //!
 //! # One request
@@ -39,6 +39,7 @@ pub mod config;
 pub mod emulator;
 pub mod http;
 pub mod image;
+pub mod lexer;
 pub mod loopback;
 pub mod metrics;
 pub mod openai;

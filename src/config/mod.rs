@@ -311,9 +311,15 @@ impl Deployment {
         kinds.iter().any(|kind| self.model_id.contains(kind))
     }
 
+    /// List price in US dollars of so many pictures, if it is known.
+    pub fn price_of(&self, size: Size, quality: Quality, pictures: u8) -> Option<f64> {
+        let each = self.price.or_else(|| self.model.price(size, quality));
+        each.map(|usd| usd * f64::from(pictures))
+    }
+
     /// US dollars for what everybody asks for, one picture of 1024x1024 at standard quality, if that is known.
     pub fn usual_price(&self) -> Option<f64> {
-        self.price.or_else(|| self.model.price(Size::new(1024, 1024), Quality::Standard))
+        self.price_of(Size::new(1024, 1024), Quality::Standard, 1)
     }
 }
 

@@ -13,9 +13,11 @@ use hyper::ext::ReasonPhrase;
 use crate::auth::Rejection;
 use crate::openai::{ErrorBody, Invalid};
 use crate::router::Failure;
+use crate::wishes::excerpt;
 
 /// An error as a caller gets it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
 pub struct ApiError {
     status: StatusCode,
     kind: &'static str,
@@ -70,6 +72,18 @@ impl ApiError {
         let kind: String = kind.chars().take(60).collect();
         let message = format!("the body is {kind}. Send a JSON object such as {{\"prompt\": \"a cat\"}}");
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID, "unsupported_media_type", message)
+    }
+
+    /// A form that cannot be read.
+    pub fn bad_form(why: &str) -> Self {
+        let message = format!("the form cannot be read: {why}. Send multipart/form-data as curl -F does");
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_form", message)
+    }
+
+    /// An upload cannot be kept, for a reason that is the operator's to hear.
+    pub fn storage(why: &impl std::fmt::Display) -> Self {
+        tracing::error!(error = %why, "an upload could not be kept");
+        Failure::Storage.into()
     }
 
     /// The body broke off.
@@ -139,22 +153,8 @@ impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         let server = |status, code, message: &str| Self::new(status, SERVER, code, message);
         match failure {
-            Failure::UnknownModel { alias, served } => {
-                let served = if served.is_empty() { "GET /v1/models lists them".into() } else { served.join(", ") };
-                let alias = crate::wishes::excerpt(&alias);
-                let message = format!("the model '{alias}' does not exist here. Served are: {served}");
-                let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message);
-                Self { param: Some("model".into()), ..error }
-            }
-            Failure::NotServed(alias) => {
-                let alias = crate::wishes::excerpt(&alias);
-                let message = format!(
-                    "Easel serves pictures, and the model '{alias}' of its config is none of those that paint. GET \
-                     /v1/models lists them"
-                );
-                let error = Self::new(StatusCode::BAD_REQUEST, INVALID, "model_not_supported", message);
-                Self { param: Some("model".into()), ..error }
-            }
+            Failure::UnknownModel { alias, served } => unknown_model(&alias, &served),
+            Failure::NotServed(alias) => not_served(&alias),
             Failure::Unsupported(unsupported) => {
                 let error = Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_value", unsupported.message);
                 Self { param: Some(unsupported.param), ..error }
@@ -212,6 +212,22 @@ impl ApiError {
     pub(super) fn body(self) -> ErrorBody {
         ErrorBody::new(self.message, self.kind, self.param, self.code)
     }
+}
+
+fn unknown_model(alias: &str, served: &[String]) -> ApiError {
+    let served = if served.is_empty() { "GET /v1/models lists them".into() } else { served.join(", ") };
+    let message = format!("the model '{}' does not exist here. Served are: {served}", excerpt(alias));
+    let error = ApiError::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message);
+    ApiError { param: Some("model".into()), ..error }
+}
+
+fn not_served(alias: &str) -> ApiError {
+    let message = format!(
+        "Easel serves pictures, and the model '{}' of its config is none of those that paint. GET /v1/models lists them",
+        excerpt(alias)
+    );
+    let error = ApiError::new(StatusCode::BAD_REQUEST, INVALID, "model_not_supported", message);
+    ApiError { param: Some("model".into()), ..error }
 }
 
 impl IntoResponse for ApiError {

@@ -1,15 +1,13 @@
-//! What a handler may ask for: the application, the caller, a body.
+//! What a handler may ask for: the application, and the caller. `fields.rs` has the body.
 //!
 //! Must not know what a handler does with them; refusals already wear OpenAI's envelope.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::extract::{FromRequest, FromRequestParts, Request};
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderMap};
+use axum::extract::FromRequestParts;
+use http::header::HeaderMap;
 use http::request::Parts;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use super::base_url::base_url;
 use super::error::ApiError;
@@ -17,13 +15,9 @@ use crate::auth::{Door, key_in};
 use crate::clock::Clock;
 use crate::config::Delivery;
 use crate::metrics::Metrics;
-use crate::openai::{ImageRequest, Invalid};
 use crate::raster::Raster;
 use crate::router::Router;
 use crate::store::Links;
-
-/// Bedrock takes 25,000,000 bytes, so nothing longer can be of use.
-const MAX_JSON_BODY: usize = 25_000_000;
 
 /// Everything that handlers share.
 #[derive(Debug)]
@@ -100,43 +94,5 @@ impl FromRequestParts<Arc<App>> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
         Ok(Self { headers: parts.headers.clone(), base_url: base_url(app, parts) })
-    }
-}
-
-/// A body that is short enough to be held. JSON is read whatever its content type says: curl calls it a form.
-#[derive(Debug)]
-pub(super) struct JsonBody {
-    bytes: Bytes,
-    /// What the caller calls it, if that is a form.
-    form: Option<String>,
-}
-
-impl JsonBody {
-    /// The request in it, or what is wrong with it; `drops` are the members left out for the model it names.
-    pub(super) fn image_request(
-        self,
-        drops: impl FnOnce(Option<&str>) -> Vec<String>,
-    ) -> Result<ImageRequest, ApiError> {
-        match (ImageRequest::from_json(&self.bytes, drops), self.form) {
-            (Ok(request), _) => Ok(request),
-            // Not JSON at all, and it does not pretend to be.
-            (Err(Invalid { param: None, .. }), Some(form)) => Err(ApiError::not_json(&form)),
-            (Err(invalid), _) => Err(invalid.into()),
-        }
-    }
-}
-
-impl FromRequest<Arc<App>> for JsonBody {
-    type Rejection = ApiError;
-
-    async fn from_request(request: Request, _: &Arc<App>) -> Result<Self, ApiError> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        let form = (kind.starts_with("multipart/") || kind == "application/x-www-form-urlencoded").then_some(kind);
-        match Limited::new(request.into_body(), MAX_JSON_BODY).collect().await {
-            Ok(body) => Ok(Self { bytes: body.to_bytes(), form }),
-            Err(error) if error.is::<LengthLimitError>() => Err(ApiError::too_large(MAX_JSON_BODY)),
-            Err(_) => Err(ApiError::unreadable_body()),
-        }
     }
 }

@@ -1,4 +1,4 @@
-//! `/v1/images/generations`: from a request to a reply that streams.
+//! `/v1/images/generations`, `/edits` and `/variations`: from a request to a reply that streams.
 //!
 //! Must not know models or signatures, and holds no picture.
 
@@ -12,11 +12,13 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderVal
 use super::access::Story;
 use super::drain::Drain;
 use super::error::ApiError;
-use super::extract::{App, Asked, Caller, JsonBody};
+use super::extract::{App, Asked, Caller};
+use super::fields::Fields;
 use super::keep_alive::KeepAlive;
 use super::link_sink::LinkSink;
 use super::plan_headers::plan_headers;
 use super::sink::Sink;
+use crate::image::Intent;
 use crate::openai::{Answer, ImageRequest};
 use crate::raster::Prints;
 use crate::reply::{EventSink, JsonSink};
@@ -27,44 +29,59 @@ pub(super) async fn generations(
     State(app): State<Arc<App>>,
     _: Caller,
     asked: Asked,
-    body: JsonBody,
+    body: Fields,
 ) -> Result<Response, ApiError> {
-    let request = body.image_request(|model| app.router.table().drops(model))?;
+    create(app, asked, body, Intent::Generate).await
+}
+
+/// `POST /v1/images/edits`.
+pub(super) async fn edits(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    asked: Asked,
+    body: Fields,
+) -> Result<Response, ApiError> {
+    create(app, asked, body, Intent::Edit).await
+}
+
+/// `POST /v1/images/variations`.
+pub(super) async fn variations(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    asked: Asked,
+    body: Fields,
+) -> Result<Response, ApiError> {
+    create(app, asked, body, Intent::Vary).await
+}
+
+async fn create(app: Arc<App>, asked: Asked, body: Fields, intent: Intent) -> Result<Response, ApiError> {
+    let request = body.image_request(intent, |model| app.router.table().drops(model))?;
     paint(app, request, asked).await
 }
 
-/// `POST /openai/deployments/{model}/images/generations`, Azure's form; the path wins over the body.
-pub(super) async fn deployment_generations(
+/// `POST /openai/deployments/{model}/images/...`, Azure's form; the path wins over the body.
+pub(super) async fn of_deployment(
     State(app): State<Arc<App>>,
     Path(rest): Path<String>,
     _: Caller,
     asked: Asked,
-    body: JsonBody,
+    body: Fields,
 ) -> Result<Response, ApiError> {
-    let Some(model) = rest.trim_end_matches('/').strip_suffix("/images/generations") else {
-        return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}")));
+    let (model, intent) = match rest.trim_end_matches('/').rsplit_once("/images/") {
+        Some((model, "generations")) => (model, Intent::Generate),
+        Some((model, "edits")) => (model, Intent::Edit),
+        Some((model, "variations")) => (model, Intent::Vary),
+        _ => return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}"))),
     };
-    let request = body.image_request(|_| app.router.table().drops(Some(model)))?;
+    let request = body.image_request(intent, |_| app.router.table().drops(Some(model)))?;
     paint(app, ImageRequest { model: Some(model.to_owned()), ..request }, asked).await
 }
 
 async fn paint(app: Arc<App>, request: ImageRequest, asked: Asked) -> Result<Response, ApiError> {
-    let ImageRequest { model, mut task, answer, overrides } = request;
-    let overrides = overrides.with_headers(&asked.headers)?;
-    task.strict = app.strict_params;
-    let alias = app.router.table().alias(model.as_deref()).to_owned();
-    let sink = sink(&app, answer, &alias, asked.base_url)?;
-    let story = Arc::new(Story::new(app.router.table().label(&alias).to_owned()));
-    let mut arrivals = app.router.dispatch(Job {
-        alias,
-        task,
-        timeout: overrides.timeout,
-        num_retries: overrides.num_retries,
-        fallbacks: overrides.fallbacks,
-        disable_fallbacks: overrides.disable_fallbacks,
-        chance: app.draw(),
-        prints: Prints::default(),
-    })?;
+    let sink = sink(&app, &request, asked.base_url)?;
+    let job = job(&app, request, &asked.headers)?;
+    let story = Arc::new(Story::new(app.router.table().label(&job.alias).to_owned()));
+    let mut arrivals = app.router.dispatch(job)?;
     let (streams, times) = (matches!(sink, Sink::Events(_)), app.delivery.events);
     match streams {
         true => arrivals.first(times.status_after).await?,
@@ -80,17 +97,42 @@ async fn paint(app: Arc<App>, request: ImageRequest, asked: Asked) -> Result<Res
     Ok(response)
 }
 
+/// What the router is to do for a request.
+pub(super) fn job(app: &App, request: ImageRequest, headers: &HeaderMap) -> Result<Job, ApiError> {
+    let ImageRequest { model, mut task, overrides, .. } = request;
+    let overrides = overrides.with_headers(headers)?;
+    task.strict = app.strict_params;
+    Ok(Job {
+        alias: app.router.table().alias(model.as_deref()).to_owned(),
+        task,
+        timeout: overrides.timeout,
+        num_retries: overrides.num_retries,
+        fallbacks: overrides.fallbacks,
+        disable_fallbacks: overrides.disable_fallbacks,
+        chance: app.draw(),
+        prints: Prints::default(),
+    })
+}
+
 /// The form in which the pictures go out. Where nobody says, clients of `dall-e` models read links, and all others
 /// base64.
-fn sink(app: &Arc<App>, answer: Answer, alias: &str, base_url: Option<String>) -> Result<Sink, ApiError> {
+pub(super) fn sink(app: &Arc<App>, request: &ImageRequest, base_url: Option<String>) -> Result<Sink, ApiError> {
+    let alias = app.router.table().alias(request.model.as_deref());
     let can_be = app.links.is_some() && base_url.is_some();
     let by_name = alias.starts_with("dall-e") && app.delivery.links.dall_e_links && can_be;
     let now = app.clock.unix();
-    match answer {
-        Answer::Events => Ok(Sink::Events(EventSink::new("image_generation.completed", now))),
-        Answer::Links => Ok(Sink::Links(LinkSink::new(app.clone(), base_url)?)),
-        Answer::Unsaid if by_name => Ok(Sink::Links(LinkSink::new(app.clone(), base_url)?)),
+    match request.answer {
+        Answer::Events => Ok(Sink::Events(EventSink::new(event_type(request.task.intent), now))),
+        Answer::Links => Ok(Sink::Links(Box::new(LinkSink::new(app.clone(), base_url)?))),
+        Answer::Unsaid if by_name => Ok(Sink::Links(Box::new(LinkSink::new(app.clone(), base_url)?))),
         Answer::Unsaid | Answer::Base64 => Ok(Sink::Base64(JsonSink::new(now))),
+    }
+}
+
+fn event_type(intent: Intent) -> &'static str {
+    match intent {
+        Intent::Generate => "image_generation.completed",
+        Intent::Edit | Intent::Vary => "image_edit.completed",
     }
 }
 

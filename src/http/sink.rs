@@ -14,7 +14,7 @@ pub(super) enum Sink {
     /// A document with base64 in it.
     Base64(JsonSink),
     /// A document with links in it.
-    Links(LinkSink),
+    Links(Box<LinkSink>),
     /// Server-sent events.
     Events(EventSink),
 }

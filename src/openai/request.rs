@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use crate::image::Task;
+use crate::image::{Intent, Task};
+use crate::picture::{Picture, attached};
 use crate::wishes::{Malformed, Wishes, describe, drop_members, excerpt, unquoted};
 
 /// A well-formed request for pictures.
@@ -88,7 +89,18 @@ impl Invalid {
         Self { param: Some(param.to_owned()), code: Some(code), message: message.into() }
     }
 
-    fn wrong_type(param: &str, expected: &str, got: &Value) -> Self {
+    /// What a body is instead of a JSON object.
+    pub fn body(what: &str) -> Self {
+        let message = format!("{what}. Send a JSON object such as {{\"prompt\": \"a cat\"}}");
+        Self { param: None, code: None, message }
+    }
+
+    /// A picture that cannot be used, for the reason in `message`.
+    pub fn picture(param: &str, message: impl Into<String>) -> Self {
+        Self::new(param, "invalid_image_file", message)
+    }
+
+    pub(super) fn wrong_type(param: &str, expected: &str, got: &Value) -> Self {
         let message = format!("invalid type for '{param}': expected {expected}, got {}", describe(got));
         Self::new(param, "invalid_type", message)
     }
@@ -102,24 +114,13 @@ impl From<Malformed> for Invalid {
 }
 
 impl ImageRequest {
-    /// Reads the body of `/images/generations`. `null` counts as absent. `drops` says which members are left out for
-    /// the model that it names, before anything is made of them.
-    pub fn from_json(body: &[u8], drops: impl FnOnce(Option<&str>) -> Vec<String>) -> Result<Self, Invalid> {
-        let plain = |message: String| Invalid { param: None, code: None, message };
-        let value: Value = serde_json::from_slice(body).map_err(|error| {
-            plain(format!("the body is not valid JSON: {error}. Send a JSON object such as {{\"prompt\": \"a cat\"}}"))
-        })?;
-        match value {
-            Value::Object(members) => Self::from_members(members, drops),
-            other => Err(plain(format!(
-                "the body is {}. Send a JSON object such as {{\"prompt\": \"a cat\"}}",
-                describe(&other)
-            ))),
-        }
-    }
-
-    fn from_members(
+    /// Reads the members of a request whose pictures stand in `pictures`, and are named in the members by
+    /// `picture::attachment`. `null` counts as absent. `intent` is what is asked for where pictures come with it.
+    /// `drops` says which members are left out for the model that it names, before anything is made of them.
+    pub fn from_members(
         mut members: Map<String, Value>,
+        pictures: Vec<Picture>,
+        intent: Intent,
         drops: impl FnOnce(Option<&str>) -> Vec<String>,
     ) -> Result<Self, Invalid> {
         members.retain(|_, value| !value.is_null());
@@ -142,17 +143,88 @@ impl ImageRequest {
         for name in ["user", "safety_identifier"] {
             take_text(&mut members, name)?;
         }
+        let (images, mask) = take_pictures(&mut members, &pictures)?;
+        let intent = match (intent, images.is_empty()) {
+            (Intent::Generate, false) => Intent::Edit,
+            (Intent::Edit | Intent::Vary, true) if !names_picture(&members) => {
+                return Err(missing("image", "Send the picture as a PNG, JPEG or WebP file"));
+            }
+            (intent, _) => intent,
+        };
         let wishes = Wishes::read(members).map_err(first)?;
         let prompt = prompt.or_else(|| wishes.text.clone()).filter(|prompt| !prompt.trim().is_empty());
-        let Some(prompt) = prompt else {
-            return Err(Invalid::new(
-                "prompt",
-                "missing_required_parameter",
-                "missing required parameter: 'prompt'. Say what to paint",
-            ));
-        };
-        let task = Task { prompt, wishes, drop_params, ignored, ..Task::default() };
+        // Whether an edit needs words is for its model to say: to take away a background needs none.
+        if prompt.is_none() && intent == Intent::Generate && !wishes.native.values().any(names_attached) {
+            return Err(missing("prompt", "Say what to paint"));
+        }
+        let prompt = prompt.unwrap_or_default();
+        let task =
+            Task { intent, prompt, images, mask, attached: pictures, wishes, drop_params, strict: false, ignored };
         Ok(Self { model, task, answer, overrides })
+    }
+}
+
+/// The members of a body in JSON.
+pub fn members(body: &[u8]) -> Result<Map<String, Value>, Invalid> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(other) => Err(Invalid::body(&format!("the body is {}", describe(&other)))),
+        Err(error) => Err(Invalid::body(&format!("the body is not valid JSON: {error}"))),
+    }
+}
+
+pub(super) fn missing(name: &str, hint: &str) -> Invalid {
+    Invalid::new(name, "missing_required_parameter", format!("missing required parameter: '{name}'. {hint}"))
+}
+
+/// Most pictures in one request, as at OpenAI.
+const MAX_IMAGES: usize = 16;
+
+/// `image` or `images`, and `mask`: the pictures to change, in order, and where.
+fn take_pictures(
+    members: &mut Map<String, Value>,
+    pictures: &[Picture],
+) -> Result<(Vec<Picture>, Option<Picture>), Invalid> {
+    let mut taken = |name: &str| {
+        let value = members.shift_remove(name).unwrap_or_default();
+        let one = |value: &Value| {
+            let picture = value.as_str().and_then(attached).and_then(|place| pictures.get(place));
+            picture.cloned().ok_or_else(|| Invalid::wrong_type(name, "a picture", value))
+        };
+        match &value {
+            Value::Null => Ok(Vec::new()),
+            Value::Array(list) => list.iter().map(one).collect(),
+            value => one(value).map(|picture| vec![picture]),
+        }
+    };
+    let mut images = taken("image")?;
+    images.extend(taken("images")?);
+    if images.len() > MAX_IMAGES {
+        let message = format!("'image' comes {} times. At most {MAX_IMAGES} pictures are taken", images.len());
+        return Err(Invalid::new("image", "invalid_value", message));
+    }
+    let mut masks = taken("mask")?;
+    if masks.len() > 1 {
+        return Err(Invalid::new(
+            "mask",
+            "invalid_value",
+            "'mask' comes more than once. It goes with the first picture",
+        ));
+    }
+    Ok((images, masks.pop()))
+}
+
+/// Whether a native member brings a picture, such as `sourceImage`.
+fn names_picture(members: &Map<String, Value>) -> bool {
+    members.values().any(names_attached)
+}
+
+fn names_attached(value: &Value) -> bool {
+    match value {
+        Value::String(text) => attached(text).is_some(),
+        Value::Array(list) => list.iter().any(names_attached),
+        Value::Object(members) => names_picture(members),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -161,7 +233,7 @@ fn first(faults: Vec<Malformed>) -> Invalid {
     faults.into_iter().next().map_or(plain, Invalid::from)
 }
 
-fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Invalid> {
+pub(super) fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Invalid> {
     match members.shift_remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -169,10 +241,14 @@ fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<Stri
     }
 }
 
-fn take_flag(members: &mut Map<String, Value>, name: &str) -> Result<bool, Invalid> {
+pub(super) fn take_flag(members: &mut Map<String, Value>, name: &str) -> Result<bool, Invalid> {
     match members.shift_remove(name) {
         None => Ok(false),
         Some(Value::Bool(flag)) => Ok(flag),
+        // Forms have nothing but texts.
+        Some(Value::String(text)) if ["true", "false"].contains(&&*text.to_ascii_lowercase()) => {
+            Ok(text.eq_ignore_ascii_case("true"))
+        }
         Some(other) => Err(Invalid::wrong_type(name, "a boolean", &other)),
     }
 }
@@ -190,7 +266,7 @@ fn take_count(members: &mut Map<String, Value>, name: &str) -> Result<Option<u32
 }
 
 fn take_names(members: &mut Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, Invalid> {
-    let Some(value) = members.shift_remove(name) else { return Ok(None) };
+    let Some(value) = members.shift_remove(name).map(unfolded) else { return Ok(None) };
     let names: Option<Vec<String>> =
         value.as_array().and_then(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect());
     let names = names.ok_or_else(|| Invalid::wrong_type(name, "an array of names", &value))?;
@@ -199,6 +275,14 @@ fn take_names(members: &mut Map<String, Value>, name: &str) -> Result<Option<Vec
         return Err(Invalid::new(name, "invalid_value", message));
     }
     Ok(Some(names))
+}
+
+/// A list that a form holds as a text.
+fn unfolded(value: Value) -> Value {
+    match value.as_str().and_then(|text| serde_json::from_str(text).ok()) {
+        Some(list @ Value::Array(_)) => list,
+        _ => value,
+    }
 }
 
 /// `response_format`, `stream` and `partial_images`. Events hold base64 whatever the format, as OpenAI's do.
@@ -235,7 +319,7 @@ mod tests {
     use crate::wishes::SizeWish;
 
     fn read(body: &[u8]) -> Result<ImageRequest, Invalid> {
-        ImageRequest::from_json(body, |_| Vec::new())
+        ImageRequest::from_members(members(body)?, Vec::new(), Intent::Generate, |_| Vec::new())
     }
 
     #[track_caller]
@@ -356,7 +440,8 @@ mod tests {
             assert_eq!(model, None);
             ["size", "stream", "imageGenerationConfig.seed"].map(str::to_owned).to_vec()
         };
-        let task = ImageRequest::from_json(body, config).unwrap().task;
+        let members = members(body).unwrap();
+        let task = ImageRequest::from_members(members, Vec::new(), Intent::Generate, config).unwrap().task;
         assert_eq!(task.ignored, ["size", "stream", "imageGenerationConfig.seed", "n"]);
         assert_eq!((task.wishes, &*task.prompt), (Wishes::default(), "a"));
         let many = format!(r#"{{"prompt":"a","fallbacks":[{}"x"]}}"#, "\"x\",".repeat(100));

@@ -168,6 +168,9 @@ fn too_long(name: &str, length: u64) -> Unsupported {
     Unsupported::new(name, message)
 }
 
+#[cfg(test)]
+mod tests;
+
 #[expect(clippy::cast_precision_loss, reason = "for people")]
 fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1e6

@@ -4,12 +4,11 @@
 
 mod event_sink;
 mod head;
-mod json;
 mod json_sink;
 mod scan;
 
+pub use crate::lexer::Malformed;
 pub use event_sink::EventSink;
-pub use json::Malformed;
 pub use json_sink::JsonSink;
 pub use scan::{Event, Said, Scanner};
 

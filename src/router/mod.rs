@@ -4,6 +4,7 @@
 
 mod arrivals;
 mod cooldown;
+mod explain;
 mod failure;
 mod mock;
 mod painting;
@@ -16,6 +17,7 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 
 pub use arrivals::Arrivals;
 use arrivals::Outcomes;
+pub use explain::Explanation;
 pub use failure::Failure;
 pub use painting::{Broken, Painting};
 use table::{Instead, Plan};
@@ -132,10 +134,7 @@ impl Router {
     /// arrivals; dropped, they end the calls.
     pub fn dispatch(self: &Arc<Self>, job: Job) -> Result<Arrivals, Failure> {
         let mut plan = self.plan(&job)?;
-        let leader = &plan.usual[0];
-        let dropped = leader.drops.iter().any(|name| matches!(&**name, "n" | "numberOfImages"));
-        let wanted = job.task.wishes.count.filter(|_| !dropped);
-        let count = wanted.or(leader.defaults.count).unwrap_or(1);
+        let count = count(&job, &plan.usual[0]);
         let (router, ignored) = (self.clone(), std::mem::take(&mut plan.ignored));
         let calls = move |outcomes: Outcomes| async move {
             let way = Way { group: &plan.group, next: &plan.usual, after_filter: &plan.after_filter };
@@ -159,13 +158,12 @@ impl Router {
             true => Failure::NotServed(job.alias.clone()),
             false => Failure::UnknownModel { alias: job.alias.clone(), served: self.table.near(&job.alias) },
         };
-        let Plan { group, usual, mut after_filter, ignored } = plan.ok_or_else(unknown)?;
-        let (mut able, mut refusal) = (Vec::new(), None);
+        let Plan { group, usual, mut after_filter, ignored, mut unable } = plan.ok_or_else(unknown)?;
+        let mut able = Vec::new();
         for deployment in usual {
             match request(&deployment, job, FIRST, &group) {
                 Ok(request) => able.push(((request.makeshift, request.dropped), deployment)),
-                Err(unsupported) if deployment.alias == group => refusal = Some(unsupported),
-                Err(unsupported) => refusal = refusal.or(Some(unsupported)),
+                Err(unsupported) => unable.push((deployment, unsupported)),
             }
         }
         // Stable, and only within the group that leads: a fallback that can do more is still a fallback.
@@ -173,14 +171,13 @@ impl Router {
             able.iter().take_while(|(_, d)| able.first().is_some_and(|(_, first)| d.alias == first.alias)).count();
         able[..lead].sort_by_key(|(worse, _)| *worse);
         after_filter.retain(|deployment| request(deployment, job, FIRST, &group).is_ok());
-        match (able.is_empty(), refusal) {
-            (true, Some(unsupported)) => Err(Failure::Unsupported(unsupported)),
-            (true, None) => Err(unknown()),
-            (false, _) => {
-                let usual = able.into_iter().map(|(_, deployment)| deployment).collect();
-                Ok(Plan { group, usual, after_filter, ignored })
-            }
+        if able.is_empty() {
+            // What the alias itself cannot do says more than what its fallbacks cannot.
+            let own = unable.iter().rev().find(|(deployment, _)| deployment.alias == group).or(unable.first());
+            return Err(own.map_or_else(unknown, |(_, unsupported)| Failure::Unsupported(unsupported.clone())));
         }
+        let usual = able.into_iter().map(|(_, deployment)| deployment).collect();
+        Ok(Plan { group, usual, after_filter, ignored, unable })
     }
 
     /// The whole loop of tries for one part of a job: each deployment of the plan in turn, some of them more than
@@ -312,6 +309,13 @@ impl Router {
         };
         self.cooldowns.rest(&deployment.id, self.clock.now(), how_long);
     }
+}
+
+/// How many pictures are asked for, where `leader` is asked first.
+fn count(job: &Job, leader: &Deployment) -> u8 {
+    let dropped = leader.drops.iter().any(|name| matches!(&**name, "n" | "numberOfImages"));
+    let wanted = job.task.wishes.count.filter(|_| !dropped);
+    wanted.or(leader.defaults.count).unwrap_or(1)
 }
 
 fn request(deployment: &Deployment, job: &Job, part: Part, group: &str) -> Result<Request, Unsupported> {

@@ -120,9 +120,7 @@ impl Painting {
 
     /// List price in US dollars of `pictures` of these, if it is known.
     pub fn price(&self, pictures: u8) -> Option<f64> {
-        let each =
-            self.deployment.price.or_else(|| self.deployment.model.price(self.request.size, self.request.quality));
-        each.map(|usd| usd * f64::from(pictures))
+        self.deployment.price_of(self.request.size, self.request.quality, pictures)
     }
 
     /// `x-amzn-RequestId`, for the log.

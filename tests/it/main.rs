@@ -27,3 +27,4 @@ mod secrecy;
 mod signing;
 mod support;
 mod tidy;
+mod validate;
