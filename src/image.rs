@@ -82,6 +82,25 @@ impl Format {
         }
     }
 
+    /// How names of files end: `png`, `jpg` or `webp`.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpg",
+            Self::Webp => "webp",
+        }
+    }
+
+    /// What the first bytes of a file say it is; twelve are enough.
+    pub fn of(first: &[u8]) -> Option<Self> {
+        match imagesize::image_type(first).ok()? {
+            imagesize::ImageType::Png => Some(Self::Png),
+            imagesize::ImageType::Jpeg => Some(Self::Jpeg),
+            imagesize::ImageType::Webp => Some(Self::Webp),
+            _ => None,
+        }
+    }
+
     /// Reads `png`, `jpeg`, `jpg` or `webp`, in any case.
     pub fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {

@@ -91,6 +91,33 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, INVALID, "incomplete_body", "the body ended before it was whole")
     }
 
+    /// No such link.
+    pub fn no_file() -> Self {
+        let message = "there is no such file. Links are good as they were given, to the last letter";
+        Self::new(StatusCode::NOT_FOUND, INVALID, "file_not_found", message)
+    }
+
+    /// The link was good once.
+    pub fn expired_link() -> Self {
+        let message = "the link has expired, and the picture is gone. Ask for it again";
+        Self::new(StatusCode::GONE, INVALID, "link_expired", message)
+    }
+
+    /// Links are asked for, and there are none.
+    pub fn links_are_off() -> Self {
+        let message = "'response_format' is 'url', and Easel has no folder to keep pictures in. Use 'b64_json', or set \
+                       easel_settings.data_dir";
+        let error = Self::new(StatusCode::BAD_REQUEST, INVALID, "unsupported_value", message);
+        Self { param: Some("response_format".into()), ..error }
+    }
+
+    /// A link has to begin with something.
+    pub fn no_host() -> Self {
+        let message = "the request has no Host header, so no link can be made. Send one, or set \
+                       easel_settings.links.base_url";
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "missing_host", message)
+    }
+
     /// A bug of ours.
     pub fn internal() -> Self {
         let message = "something went wrong inside Easel. The log says what";
@@ -175,6 +202,18 @@ impl From<Failure> for ApiError {
     }
 }
 
+impl ApiError {
+    /// What the access line says of it.
+    pub(super) fn code(&self) -> ErrorCode {
+        ErrorCode(self.code.unwrap_or(self.kind))
+    }
+
+    /// OpenAI's envelope.
+    pub(super) fn body(self) -> ErrorBody {
+        ErrorBody::new(self.message, self.kind, self.param, self.code)
+    }
+}
+
 fn unknown_model(alias: &str, served: &[String]) -> ApiError {
     let served = if served.is_empty() { "GET /v1/models lists them".into() } else { served.join(", ") };
     let message = format!("the model '{}' does not exist here. Served are: {served}", excerpt(alias));
@@ -193,23 +232,23 @@ fn not_served(alias: &str) -> ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let reason = reason_phrase(&self.message);
-        let body = ErrorBody::new(self.message, self.kind, self.param, self.code);
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let (reason, code) = (reason_phrase(&self.message), self.code());
+        let Self { status, retry_after, never_again, .. } = self;
+        let body = serde_json::to_vec(&self.body()).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.status;
-        response.extensions_mut().insert(ErrorCode(self.code.unwrap_or(self.kind)));
+        *response.status_mut() = status;
+        response.extensions_mut().insert(code);
         if let Some(reason) = reason {
             response.extensions_mut().insert(reason);
         }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(wait) = self.retry_after {
+        if let Some(wait) = retry_after {
             // Whole seconds for the standard header, never zero.
             headers.insert(RETRY_AFTER, wait.as_secs().max(1).into());
             headers.insert(HeaderName::from_static("retry-after-ms"), (wait.as_secs().max(1) * 1000).into());
         }
-        if self.never_again {
+        if never_again {
             headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
         }
         response

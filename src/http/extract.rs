@@ -2,23 +2,34 @@
 //!
 //! Must not know what a handler does with them; refusals already wear OpenAI's envelope.
 
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
+use http::header::HeaderMap;
 use http::request::Parts;
 
+use super::base_url::base_url;
 use super::error::ApiError;
 use crate::auth::{Door, key_in};
 use crate::clock::Clock;
+use crate::config::Delivery;
 use crate::metrics::Metrics;
 use crate::raster::Raster;
 use crate::router::Router;
+use crate::store::Links;
 
 /// Everything that handlers share.
 #[derive(Debug)]
 pub struct App {
     /// Who paints.
-    pub router: Router,
+    pub router: Arc<Router>,
+    /// What keeps pictures and makes links to them, where that can be.
+    pub links: Option<Links>,
+    /// How pictures are handed over.
+    pub delivery: Delivery,
+    /// How callers speak to Easel itself: `http` or `https`.
+    pub scheme: &'static str,
     /// What reads the pictures of requests.
     pub raster: Raster,
     /// Who may come in.
@@ -67,5 +78,21 @@ impl FromRequestParts<Arc<App>> for Caller {
         });
         app.door.admit(shown)?;
         Ok(Self)
+    }
+}
+
+/// How a request came.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) headers: HeaderMap,
+    /// What links begin with, if the request or the config says.
+    pub(super) base_url: Option<String>,
+}
+
+impl FromRequestParts<Arc<App>> for Asked {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
+        Ok(Self { headers: parts.headers.clone(), base_url: base_url(app, parts) })
     }
 }

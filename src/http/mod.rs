@@ -3,15 +3,21 @@
 //! Knows HTTP and OpenAI's forms. Must not name Bedrock's endpoints, signatures or models.
 
 mod access;
+mod base_url;
+mod drain;
 mod error;
 mod extract;
 mod fields;
+mod files;
 mod form;
 mod images;
 mod info;
+mod keep_alive;
+mod link_sink;
 mod openapi;
 mod pictures;
 mod plan_headers;
+mod sink;
 mod status;
 mod validate;
 
@@ -44,6 +50,7 @@ pub fn app(app: &Arc<App>) -> Router {
         ("/v1/images/validate", post(validate::validate)),
         ("/images/validate", post(validate::validate)),
         ("/openai/deployments/{*rest}", post(images::of_deployment)),
+        ("/files/{pass}/{name}", get(files::file)),
         ("/v1/models", get(status::models)),
         ("/models", get(status::models)),
         ("/v1/models/{*id}", get(status::model)),

@@ -6,13 +6,12 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::header::HeaderMap;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
-use super::extract::{App, Caller};
+use super::extract::{App, Asked, Caller};
 use super::fields::Fields;
-use super::images::job;
+use super::images::{job, sink};
 use super::status::encode;
 use crate::config::Deployment;
 use crate::image::Intent;
@@ -22,12 +21,14 @@ use crate::router::Explanation;
 pub(super) async fn validate(
     State(app): State<Arc<App>>,
     _: Caller,
-    headers: HeaderMap,
+    asked: Asked,
     body: Fields,
 ) -> Result<Response, ApiError> {
     let intent = intent(&body.members);
     let request = body.image_request(intent, |model| app.router.table().drops(model))?;
-    let job = job(&app, request, &headers)?;
+    // What cannot be handed over as it is asked for is refused here too.
+    sink(&app, &request, asked.base_url)?;
+    let job = job(&app, request, &asked.headers)?;
     let explanation = app.router.explain(&job).await?;
     encode(&told(&job.alias, &explanation))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
+use super::slim::MAX_TEXT;
 use crate::image::{Intent, Task};
 use crate::picture::{Picture, attached};
 use crate::wishes::{Malformed, Wishes, describe, drop_members, excerpt, unquoted};
@@ -24,11 +25,17 @@ pub struct ImageRequest {
     pub overrides: Overrides,
 }
 
-/// How pictures are handed over.
+/// How pictures are to be handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
+    /// Nobody says: links or base64, as clients of the model expect.
+    Unsaid,
     /// Base64 in one JSON document.
     Base64,
+    /// Links in one JSON document.
+    Links,
+    /// Server-sent events, each with a picture in base64.
+    Events,
 }
 
 /// What a caller may change for one request; the config bounds each.
@@ -62,6 +69,8 @@ impl Overrides {
 /// Nobody has more aliases or members, and each is looked up.
 const MAX_NAMES: usize = 100;
 
+const PARTIAL_IMAGES: &str = "partial_images";
+
 const TIMEOUT: &str = "x-litellm-timeout";
 const NUM_RETRIES: &str = "x-litellm-num-retries";
 
@@ -85,6 +94,13 @@ impl Invalid {
     pub fn body(what: &str) -> Self {
         let message = format!("{what}. Send a JSON object such as {{\"prompt\": \"a cat\"}}");
         Self { param: None, code: None, message }
+    }
+
+    /// A text that is too long to be one, and is no picture.
+    pub fn long_text(param: &str) -> Self {
+        let limit = MAX_TEXT / 1024;
+        let message = format!("'{param}' is longer than {limit} KB and no picture in base64. Send a shorter text");
+        Self::new(param, "string_above_max_length", message)
     }
 
     /// A picture that cannot be used, for the reason in `message`.
@@ -121,9 +137,9 @@ impl ImageRequest {
         drops.extend(take_names(&mut members, "additional_drop_params")?.unwrap_or_default());
         // As in LiteLLM, what to paint is no member that could be left out.
         drops.retain(|name| name != "prompt");
-        let ignored = drop_members(&mut members, &drops);
+        let mut ignored = drop_members(&mut members, &drops);
         let prompt = take_text(&mut members, "prompt")?;
-        let answer = take_answer(&mut members)?;
+        let answer = take_answer(&mut members, &mut ignored)?;
         let overrides = Overrides {
             timeout: take_seconds(&mut members, "timeout")?,
             num_retries: take_count(&mut members, "num_retries")?,
@@ -277,24 +293,31 @@ fn unfolded(value: Value) -> Value {
     }
 }
 
-/// `response_format` and `stream`, of which only base64 in one document is served so far.
-fn take_answer(members: &mut Map<String, Value>) -> Result<Answer, Invalid> {
-    if take_flag(members, "stream")? {
-        let message = "'stream' is true. Streaming events are not served yet: leave it out to get one JSON document";
-        return Err(Invalid::new("stream", "unsupported_value", message));
+/// `response_format`, `stream` and `partial_images`. Events hold base64 whatever the format, as OpenAI's do.
+fn take_answer(members: &mut Map<String, Value>, ignored: &mut Vec<String>) -> Result<Answer, Invalid> {
+    let partial = take_count(members, PARTIAL_IMAGES)?.unwrap_or_default();
+    if partial > 3 {
+        let message =
+            format!("invalid value for '{PARTIAL_IMAGES}': got {partial}. Accepted are whole numbers from 0 to 3");
+        return Err(Invalid::new(PARTIAL_IMAGES, "invalid_value", message));
     }
-    match take_text(members, "response_format")?.as_deref() {
-        None | Some("b64_json") => Ok(Answer::Base64),
-        Some("url") => {
-            let message = "'response_format' is 'url'. Links are not served yet: use 'b64_json'";
-            Err(Invalid::new("response_format", "unsupported_value", message))
-        }
+    if partial > 0 {
+        // Bedrock shows no picture before it is done.
+        ignored.push(PARTIAL_IMAGES.to_owned());
+    }
+    let answer = match take_text(members, "response_format")?.as_deref() {
+        None => Answer::Unsaid,
+        Some("b64_json") => Answer::Base64,
+        Some("url") => Answer::Links,
         Some(other) => {
-            let message =
-                format!("invalid value for 'response_format': got '{}'. Accepted is 'b64_json'", excerpt(other));
-            Err(Invalid::new("response_format", "invalid_value", message))
+            let message = format!(
+                "invalid value for 'response_format': got '{}'. Accepted are 'b64_json', 'url'",
+                excerpt(other)
+            );
+            return Err(Invalid::new("response_format", "invalid_value", message));
         }
-    }
+    };
+    Ok(if take_flag(members, "stream")? { Answer::Events } else { answer })
 }
 
 #[cfg(test)]
@@ -451,13 +474,22 @@ mod tests {
     }
 
     #[test]
-    fn links_and_events_are_refused_by_name() {
-        for (body, param) in [
-            (r#"{"prompt":"a","stream":true}"#, "stream"),
-            (r#"{"prompt":"a","response_format":"url"}"#, "response_format"),
+    fn answers_are_told_apart() {
+        for (members, answer) in [
+            ("", Answer::Unsaid),
+            (r#","stream":false"#, Answer::Unsaid),
+            (r#","response_format":"b64_json""#, Answer::Base64),
+            (r#","response_format":"url""#, Answer::Links),
+            (r#","stream":true"#, Answer::Events),
+            (r#","stream":true,"response_format":"url","partial_images":0"#, Answer::Events),
         ] {
-            let invalid = read(body.as_bytes()).unwrap_err();
-            assert_eq!((invalid.param.as_deref(), invalid.code), (Some(param), Some("unsupported_value")));
+            let request = parse(&format!(r#"{{"prompt":"a"{members}}}"#));
+            assert_eq!((request.answer, request.task.ignored.len()), (answer, 0), "{members}");
         }
+        assert_eq!(parse(r#"{"prompt":"a","stream":true,"partial_images":3}"#).task.ignored, ["partial_images"]);
+        let many = "invalid value for 'partial_images': got 4. Accepted are whole numbers from 0 to 3";
+        check_invalid(r#"{"prompt":"a","partial_images":4}"#, Some("partial_images"), Some("invalid_value"), many);
+        let odd = "invalid value for 'response_format': got 'gif'. Accepted are 'b64_json', 'url'";
+        check_invalid(r#"{"prompt":"a","response_format":"gif"}"#, Some("response_format"), Some("invalid_value"), odd);
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Must not know HTTP's surface: it is given a job and answers paintings or a failure.
 
+mod arrivals;
 mod cooldown;
 mod explain;
 mod failure;
@@ -14,6 +15,8 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 
+pub use arrivals::Arrivals;
+use arrivals::Outcomes;
 pub use explain::Explanation;
 pub use failure::Failure;
 pub use painting::{Broken, Painting};
@@ -60,17 +63,6 @@ pub struct Job {
     pub chance: u64,
     /// What has been made of its pictures so far.
     pub prints: Prints,
-}
-
-/// What came of a job: at least one painting, in the order of the pictures, and why others are missing.
-#[derive(Debug)]
-pub struct Gallery {
-    /// In order.
-    pub paintings: Vec<Painting>,
-    /// One sentence for each call that failed for good.
-    pub missing: Vec<String>,
-    /// How many pictures were asked for.
-    pub asked: u8,
 }
 
 /// Sends jobs to deployments.
@@ -138,25 +130,17 @@ impl Router {
         &self.client
     }
 
-    /// Paints: returns when every call of the job has brought the first byte of a picture or failed for good.
-    pub async fn dispatch(&self, job: &Job) -> Result<Gallery, Failure> {
-        let plan = self.plan(job)?;
-        let count = count(job, &plan.usual[0]);
-        let way = Way { group: &plan.group, next: &plan.usual, after_filter: &plan.after_filter };
-        let outcomes = self.paint(way, job, Part { first: 0, count }).await;
-        let (mut paintings, mut failures) = (Vec::new(), Vec::new());
-        for outcome in outcomes {
-            match outcome {
-                Ok(painting) => paintings.push(painting),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        if paintings.is_empty() {
-            return Err(failures.into_iter().next().unwrap_or(Failure::Upstream { paid: false }));
-        }
-        paintings[0].request.ignored.extend(plan.ignored);
-        let missing = failures.into_iter().map(|failure| shortfall(&failure).to_owned()).collect();
-        Ok(Gallery { paintings, missing, asked: count })
+    /// Sends a job on its way, or says at once why it cannot go. What comes of it, call by call, is waited for by its
+    /// arrivals; dropped, they end the calls.
+    pub fn dispatch(self: &Arc<Self>, job: Job) -> Result<Arrivals, Failure> {
+        let mut plan = self.plan(&job)?;
+        let count = count(&job, &plan.usual[0]);
+        let (router, ignored) = (self.clone(), std::mem::take(&mut plan.ignored));
+        let calls = move |outcomes: Outcomes| async move {
+            let way = Way { group: &plan.group, next: &plan.usual, after_filter: &plan.after_filter };
+            router.paint(way, &job, Part { first: 0, count }, &outcomes).await;
+        };
+        Ok(Arrivals::new(calls, count, ignored))
     }
 
     /// The deployments that can honour the task, in the order in which they are asked; those of the alias that need
@@ -199,21 +183,17 @@ impl Router {
     /// The whole loop of tries for one part of a job: each deployment of the plan in turn, some of them more than
     /// once, and never again once a call may have been paid for. A content filter leaves the usual way for the one
     /// that is named for it. A part that is too much for one call is cut, and each piece goes its own way from there.
-    /// One outcome for each call.
-    fn paint<'a>(
-        &'a self,
-        mut way: Way<'a>,
-        job: &'a Job,
-        part: Part,
-    ) -> BoxFuture<'a, Vec<Result<Painting, Failure>>> {
+    /// One outcome for each call, as it comes.
+    fn paint<'a>(&'a self, mut way: Way<'a>, job: &'a Job, part: Part, outcomes: &'a Outcomes) -> BoxFuture<'a, ()> {
         async move {
             let mut last = None;
             let replaceable = way.next.len() > 1;
             while let Some((deployment, after)) = way.next.split_first() {
                 let per_call = deployment.model.limits.pictures_per_call;
                 if part.count > per_call {
-                    let pieces = part.split(per_call).map(|piece| self.paint(way, job, piece));
-                    return join_all(pieces).await.into_iter().flatten().collect();
+                    let pieces = part.split(per_call).map(|piece| self.paint(way, job, piece, outcomes));
+                    join_all(pieces).await;
+                    return;
                 }
                 way.next = after;
                 let (request, payload) = match self.ready(deployment, job, part, way.group).await {
@@ -227,13 +207,13 @@ impl Router {
                 let tries = if sibling { 1 } else { 1 + self.retries(deployment, job) };
                 for attempt in 1..=tries {
                     let error = match self.call(deployment, &request, &payload, job, part).await {
-                        Ok(painting) => return vec![Ok(painting)],
+                        Ok(painting) => return outcomes.give(part, Ok(painting)),
                         Err(error) => error,
                     };
                     let failure = Failure::from_call(&error, deployment, self.clock);
                     self.rest(deployment, &error, replaceable);
                     match next_step(error.kind) {
-                        Step::Stop => return vec![Err(failure)],
+                        Step::Stop => return outcomes.give(part, Err(failure)),
                         Step::Again { at_most, wait } if attempt < tries.min(at_most) => {
                             tokio::time::sleep(wait.unwrap_or_else(|| backoff(job.chance, part, attempt))).await;
                             continue;
@@ -245,7 +225,7 @@ impl Router {
                     break;
                 }
             }
-            vec![Err(last.unwrap_or(Failure::Upstream { paid: false }))]
+            outcomes.give(part, Err(last.unwrap_or(Failure::Upstream { paid: false })));
         }
         .boxed()
     }
@@ -400,19 +380,4 @@ fn outcome(kind: Kind) -> &'static str {
 /// Bedrock quotes parts of an invalid request, which may be the prompt; everything else may be logged.
 fn loggable(error: &Error) -> &str {
     if error.kind == Kind::Invalid { "" } else { &error.detail }
-}
-
-/// Why a call's pictures are missing from a reply that has others.
-fn shortfall(failure: &Failure) -> &'static str {
-    match failure {
-        Failure::Refused => "a picture did not come: it was filtered",
-        Failure::Throttled(_) => "a picture did not come: too many requests for now",
-        Failure::TimedOut => "a picture did not come: no answer in time",
-        Failure::Denied(_) | Failure::Gone(_) => "a picture did not come: a deployment is set up wrongly, see the log",
-        Failure::Unavailable(_) | Failure::Upstream { .. } => "a picture did not come: Bedrock failed",
-        Failure::Storage => "a picture did not come: an upload could not be kept, see the log",
-        Failure::UnknownModel { .. } | Failure::NotServed(_) | Failure::Unsupported(_) | Failure::Invalid(_) => {
-            "a picture did not come: it could not be asked for"
-        }
-    }
 }

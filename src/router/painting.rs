@@ -22,6 +22,13 @@ const FAREWELL: Duration = Duration::from_millis(250);
 #[error("{0}")]
 pub struct Broken(String);
 
+impl Broken {
+    /// It broke for this reason.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
 /// A reply whose first picture has begun.
 #[derive(Debug)]
 pub struct Painting {

@@ -28,8 +28,11 @@ use crate::http::{App, app};
 use crate::metrics::Metrics;
 use crate::raster::Raster;
 use crate::router::Router;
+use crate::store::Links;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+const CLEANING: Duration = Duration::from_secs(10 * 60);
 
 /// What a server is built from.
 #[derive(Debug)]
@@ -109,8 +112,18 @@ impl Server {
         let (strict_params, open_metrics, started) = (config.strict_params, config.open_metrics, clock.unix());
         let chance = Mutex::new(chance);
         let key_header = config.key_header.clone();
+        let links = match Links::open(&config.delivery, clock) {
+            Ok(links) => Some(links),
+            Err(why) => {
+                tracing::warn!("pictures are handed over as base64 only, for links are off: {why}");
+                None
+            }
+        };
         let app = Arc::new(App {
-            router,
+            router: Arc::new(router),
+            links,
+            delivery: config.delivery.clone(),
+            scheme: if tls.is_some() { "https" } else { "http" },
             raster,
             door,
             metrics,
@@ -132,14 +145,14 @@ impl Server {
 
     /// Answers until `shutdown` is ready, then lets requests under way end.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        tracing::info!("listening on {scheme}://{}", self.address()?);
+        tracing::info!("listening on {}://{}", self.app.scheme, self.address()?);
         #[expect(clippy::disallowed_methods, reason = "it is stopped when serving ends")]
         let beside = tokio::spawn(beside(self.app.clone(), self.config));
-        let routes = app(&self.app);
+        let routes = app(&self.app).into_make_service_with_connect_info::<SocketAddr>();
         let served = match self.tls {
             Some(tls) => {
-                let listener = TlsListener::new(self.listener, tls)?;
+                // Tapped for its addresses: axum knows them of no other listener but its own.
+                let listener = TlsListener::new(self.listener, tls)?.tap_io(|_| ());
                 axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
             }
             None => {
@@ -156,7 +169,18 @@ impl Server {
 /// What goes on beside serving.
 async fn beside(app: Arc<App>, config: Config) {
     let clock = app.clock;
-    tokio::join!(look_for_credentials(app), remind_daily(config, clock));
+    tokio::join!(look_for_credentials(app.clone()), remind_daily(config, clock), clean(app));
+}
+
+/// Removes pictures whose links have expired, at once and then now and again.
+async fn clean(app: Arc<App>) {
+    let Some(links) = &app.links else { return };
+    loop {
+        if let Err(error) = links.clean().await {
+            tracing::warn!(detail = %error, "the place of pictures behind links cannot be cleaned: see easel_settings.links");
+        }
+        tokio::time::sleep(CLEANING).await;
+    }
 }
 
 /// Says once a day which models have ended or soon will: nobody reads the start of a log that is months old.

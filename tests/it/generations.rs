@@ -177,7 +177,7 @@ async fn errors_wear_openai_envelope() {
         ("unknown_model", json!({"model": "nope", "prompt": "a cat"})),
         ("bad_size", json!({"prompt": "a cat", "size": "banana"})),
         ("far_size", json!({"prompt": "a cat", "size": "5000x100"})),
-        ("stream", json!({"prompt": "a cat", "stream": true})),
+        ("partial_images", json!({"prompt": "a cat", "stream": true, "partial_images": 4})),
         ("url", json!({"prompt": "a cat", "response_format": "url"})),
         ("transparent", json!({"prompt": "a cat", "background": "transparent"})),
         ("long_prompt", json!({"prompt": "x".repeat(1025)})),
