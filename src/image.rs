@@ -216,11 +216,19 @@ pub struct Unsupported {
     pub param: String,
     /// What is wrong, quoting the value; a second sentence says what is accepted.
     pub message: String,
+    /// Whether the model is made for something else, so that what another says of the task says more.
+    pub elsewhere: bool,
 }
 
 impl Unsupported {
     /// `param` cannot be honoured, for the reason in `message`.
     pub fn new(param: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { param: param.into(), message: message.into() }
+        Self { param: param.into(), message: message.into(), elsewhere: false }
+    }
+
+    /// The same from a model that is made for something else.
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        Self { elsewhere: true, ..self }
     }
 }

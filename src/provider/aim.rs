@@ -145,7 +145,7 @@ impl Aimed {
                 format!("'{}' asks for '{}', which this model does not do. {does}", self.by, self.word)
             }
         };
-        Unsupported::new(self.by, message)
+        Unsupported::new(self.by, message).elsewhere()
     }
 }
 

@@ -48,7 +48,7 @@ pub(super) fn knows(name: &str) -> bool {
 pub(super) fn request(mut sheet: Sheet<'_>) -> Result<Request, Unsupported> {
     if aim(&mut sheet)?.is_some() {
         let message = "'image' is nothing this model takes. It paints from text alone";
-        return Err(Unsupported::new("image", message));
+        return Err(Unsupported::new("image", message).elsewhere());
     }
     let mut prompts = vec![json!({ "text": sheet.prompt()?, "weight": 1 })];
     prompts.extend(sheet.negative_prompt()?.map(|text| json!({ "text": text, "weight": -1 })));

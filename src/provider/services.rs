@@ -184,7 +184,7 @@ pub(super) fn request(mut sheet: Sheet<'_>, service: Service) -> Result<Request,
     let row = row(service);
     let Some(aimed) = aim(&mut sheet)? else {
         let message = format!("'image' is missing. {}: it paints nothing from text alone", row.does);
-        return Err(Unsupported::new("image", message));
+        return Err(Unsupported::new("image", message).elsewhere());
     };
     sheet.makeshift = admit(&sheet, row, aimed)?;
     let mut body = Map::new();

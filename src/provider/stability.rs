@@ -74,7 +74,8 @@ fn image_to_image(
     // A config may have a picture in base64 for every request.
     let configured = aimed.is_none() && sheet.has_native("image");
     if !sheet.order.limits.image_to_image {
-        let text_only = || Unsupported::new("image", "'image' is nothing this model takes. It paints from text alone");
+        let text_only =
+            || Unsupported::new("image", "'image' is nothing this model takes. It paints from text alone").elsewhere();
         if let Some(aimed) = aimed {
             let named = || aimed.refusal("This model paints from text alone");
             return Err(if sheet.images.is_empty() { named() } else { text_only() });

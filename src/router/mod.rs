@@ -172,8 +172,13 @@ impl Router {
         able[..lead].sort_by_key(|(worse, _)| *worse);
         after_filter.retain(|deployment| request(deployment, job, FIRST, &group).is_ok());
         if able.is_empty() {
-            // What the alias itself cannot do says more than what its fallbacks cannot.
-            let own = unable.iter().rev().find(|(deployment, _)| deployment.alias == group).or(unable.first());
+            // What the alias itself cannot do says more than what its fallbacks cannot, and what a model that is made
+            // for the task lacks says more than that another is not.
+            let own = |(deployment, _): &&(Arc<Deployment>, Unsupported)| deployment.alias == group;
+            let made_for_it = |(_, unsupported): &&(Arc<Deployment>, Unsupported)| !unsupported.elsewhere;
+            let said = || unable.iter().rev().filter(own);
+            let first = said().find(made_for_it).or_else(|| unable.iter().find(made_for_it));
+            let own = first.or_else(|| said().next()).or(unable.first());
             return Err(own.map_or_else(unknown, |(_, unsupported)| Failure::Unsupported(unsupported.clone())));
         }
         let usual = able.into_iter().map(|(_, deployment)| deployment).collect();
