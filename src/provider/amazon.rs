@@ -106,9 +106,8 @@ pub(super) const ROWS: [Row; 7] = [
 const OTHERS: [&str; 3] = ["colors", "maskImage", "returnMask"];
 
 /// Whether one of these models knows a member.
-pub(super) fn knows(dialect: Dialect, name: &str) -> bool {
-    let rows = ROWS.iter().filter(|row| dialect == Dialect::NovaCanvas || row.task != TaskType::VirtualTryOn);
-    OTHERS.contains(&name) || rows.flat_map(|row| row.fields).any(|field| field.name == name)
+pub(super) fn know(name: &str) -> bool {
+    OTHERS.contains(&name) || ROWS.iter().flat_map(|row| row.fields).any(|field| field.name == name)
 }
 
 /// What is painted when nobody names a size.
@@ -140,7 +139,7 @@ pub(super) fn request(mut sheet: Sheet<'_>, dialect: Dialect, own: Map<String, V
     let bill = config(&mut sheet, row.config, given, &mut body)?;
     sheet.output_format()?;
     sheet.hints()?;
-    sheet.finish(dialect, &Value::Object(body), bill)
+    sheet.finish(&Value::Object(body), bill)
 }
 
 /// The way of painting that does what is asked for, if the model has it.

@@ -87,23 +87,6 @@ impl Dialect {
             Self::Sdxl => sdxl::request(sheet),
         }
     }
-
-    /// Whether this family has a native member of this name.
-    fn knows(self, name: &str) -> bool {
-        match self {
-            Self::NovaCanvas | Self::Titan => amazon::knows(self, name),
-            Self::Stability => stability::MEMBERS.contains(&name),
-            Self::StabilityServices(service) => services::knows(service, name),
-            Self::Sdxl => sdxl::knows(name),
-        }
-    }
-
-    /// Families whose native members shape the picture, so that others refuse them. Those of Stable Diffusion XL tune
-    /// a way of painting that nobody else has.
-    fn all() -> impl Iterator<Item = Self> {
-        let families = [Self::NovaCanvas, Self::Titan, Self::Stability];
-        families.into_iter().chain(services::ROWS.iter().map(|row| Self::StabilityServices(row.service)))
-    }
 }
 
 #[cfg(test)]

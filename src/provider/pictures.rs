@@ -8,6 +8,7 @@ use super::Sheet;
 use super::aim::{MARGINS, same_shape};
 use super::field::{Kind, field};
 use super::fit::fit;
+use super::sheet::not_taken;
 use crate::catalog::Input;
 use crate::image::{Size, Unsupported};
 use crate::picture::{Alpha, Margins, MaskBy, Picture, Recipe, Shade, attached};
@@ -179,8 +180,7 @@ impl Sheet<'_> {
             self.refuse(Unsupported::new("image", message))?;
         }
         if self.mask.is_some() {
-            let message = "'mask' is nothing this model takes here. Leave it out, or send drop_params: true";
-            self.refuse(Unsupported::new("mask", message))?;
+            self.refuse(not_taken("mask"))?;
         }
         Ok(())
     }

@@ -10,7 +10,6 @@ use super::field::{Field, Kind, field};
 use super::services::{STYLE_PRESET, STYLES};
 use super::sheet::Bill;
 use super::{Request, Sheet};
-use crate::catalog::Dialect;
 use crate::image::{Quality, Size, Unsupported};
 
 const FIELDS: [Field; 4] = [
@@ -39,11 +38,6 @@ const FIELDS: [Field; 4] = [
 
 /// What is painted when nobody names a size.
 const DEFAULT_SIZE: Size = Size::new(1024, 1024);
-
-/// Whether this family has a member.
-pub(super) fn knows(name: &str) -> bool {
-    FIELDS.iter().any(|field| field.name == name)
-}
 
 pub(super) fn request(mut sheet: Sheet<'_>) -> Result<Request, Unsupported> {
     if aim(&mut sheet)?.is_some() {
@@ -75,5 +69,5 @@ pub(super) fn request(mut sheet: Sheet<'_>) -> Result<Request, Unsupported> {
     let many = body.get("steps").and_then(Value::as_u64).is_some_and(|steps| steps > 50);
     let quality = if many { Quality::Premium } else { Quality::Standard };
     let bill = Bill { seed: Some(seed), size: size.unwrap_or(DEFAULT_SIZE), quality };
-    sheet.finish(Dialect::Sdxl, &Value::Object(body), bill)
+    sheet.finish(&Value::Object(body), bill)
 }

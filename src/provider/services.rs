@@ -4,13 +4,13 @@
 
 use serde_json::{Map, Value};
 
-use super::aim::{Aim, Aimed, Sure, aim};
+use super::aim::{Aim, Aimed, MARGINS, Sure, aim};
 use super::field::{Field, Kind, field};
 use super::pictures::{MaskStyle, Sent};
-use super::sheet::Bill;
+use super::sheet::{Bill, not_taken};
 use super::stability::ratio;
 use super::{Asked, Request, Sheet};
-use crate::catalog::{Dialect, Service, SizeRule};
+use crate::catalog::{Service, SizeRule};
 use crate::image::{Quality, Size, Unsupported};
 use crate::picture::{Alpha, Margins, MaskBy, Picture, Shade};
 
@@ -167,16 +167,11 @@ fn row(service: Service) -> &'static Row {
     &ROWS[at]
 }
 
-/// Whether a service knows a member.
-pub(super) fn knows(service: Service, name: &str) -> bool {
-    let row = row(service);
-    row.fields.iter().any(|field| field.name == name)
-        || row.style && name == STYLE_PRESET.name
-        || match service {
-            Service::Outpaint => super::aim::MARGINS.contains(&name),
-            Service::StyleTransfer => ["init_image", "style_image"].contains(&name),
-            _ => false,
-        }
+/// Whether one of the services knows a member.
+pub(super) fn know(name: &str) -> bool {
+    let others = [STYLE_PRESET.name, "init_image", "style_image"];
+    let fields = ROWS.iter().flat_map(|row| row.fields).map(|field| field.name);
+    fields.chain(MARGINS).chain(others).any(|known| known == name)
 }
 
 /// The body of a call.
@@ -211,11 +206,7 @@ pub(super) fn request(mut sheet: Sheet<'_>, service: Service) -> Result<Request,
     sheet.no_cfg_scale()?;
     sheet.no_quality();
     sheet.hints()?;
-    sheet.finish(
-        Dialect::StabilityServices(service),
-        &Value::Object(body),
-        Bill { seed, size, quality: Quality::Standard },
-    )
+    sheet.finish(&Value::Object(body), Bill { seed, size, quality: Quality::Standard })
 }
 
 /// Whether a service is only a makeshift for what is asked; an error if it is no help at all.
@@ -250,10 +241,7 @@ fn texts(sheet: &mut Sheet<'_>, row: &Row, body: &mut Map<String, Value>) -> Res
     }
     match sheet.negative_prompt()? {
         Some(text) if row.negative => drop(body.insert("negative_prompt".into(), text.into())),
-        Some(_) => {
-            let message = "'negative_prompt' is nothing this model knows. Leave it out, or send drop_params: true";
-            sheet.refuse(Unsupported::new("negative_prompt", message))?;
-        }
+        Some(_) => sheet.refuse(not_taken("negative_prompt"))?,
         None => {}
     }
     Ok(())
@@ -305,7 +293,7 @@ fn outpaint(sheet: &mut Sheet<'_>, row: &Row, size: Size, body: &mut Map<String,
     };
     let missing = || Unsupported::new("left", format!("nothing says how far. {}", row.does));
     let margins = margins.ok_or_else(missing)?;
-    for (name, pixels) in super::aim::MARGINS.into_iter().zip(margins.sides()) {
+    for (name, pixels) in MARGINS.into_iter().zip(margins.sides()) {
         if pixels > 0 {
             body.insert(name.into(), pixels.into());
         }

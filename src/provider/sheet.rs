@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use super::{Order, Request};
 use super::{field, light};
-use crate::catalog::Dialect;
 use crate::image::{Format, Quality, Size, Unsupported};
 use crate::picture::{Draft, Part, Picture, Recipe};
 use crate::wishes::{SizeWish, Wishes, excerpt};
@@ -201,7 +200,7 @@ impl<'a> Sheet<'a> {
         if self.wish(|w| w.cfg_scale).is_none() {
             return Ok(());
         }
-        self.refuse(unknown("cfgScale"))
+        self.refuse(not_taken("cfgScale"))
     }
 
     /// `quality`, for a model that has one only.
@@ -285,11 +284,11 @@ impl<'a> Sheet<'a> {
     }
 
     /// Settles the pictures and native members that nobody took, and closes the sheet.
-    pub(super) fn finish(mut self, dialect: Dialect, body: &Value, bill: Bill) -> Result<Request, Unsupported> {
+    pub(super) fn finish(mut self, body: &Value, bill: Bill) -> Result<Request, Unsupported> {
         self.settle_pictures()?;
         for name in self.native.keys().cloned().collect::<Vec<_>>() {
-            if field::is_known(&name) && !dialect.knows(&name) {
-                self.refuse(unknown(&name))?;
+            if field::is_known(&name) {
+                self.refuse(not_taken(&name))?;
             } else if self.order.task.strict && self.order.task.wishes.native.contains_key(&name) {
                 return Err(Unsupported::new(&name, format!("unknown parameter: '{}'", excerpt(&name))));
             } else {
@@ -306,6 +305,10 @@ impl<'a> Sheet<'a> {
     }
 }
 
-fn unknown(name: &str) -> Unsupported {
-    Unsupported::new(name, format!("'{name}' is nothing this model knows. Leave it out, or send drop_params: true"))
+/// The refusal of a member that the model does not have, or not for this.
+pub(super) fn not_taken(name: &str) -> Unsupported {
+    Unsupported::new(
+        name,
+        format!("'{name}' is nothing this model takes here. Leave it out, or send drop_params: true"),
+    )
 }

@@ -10,7 +10,7 @@ use super::field::{Field, Kind, field};
 use super::sheet::Bill;
 use super::size::{nearest_ratio, parse_ratio, ratio_of_size};
 use super::{Request, Sheet};
-use crate::catalog::{Dialect, SizeRule};
+use crate::catalog::SizeRule;
 use crate::image::{Quality, Size, Unsupported};
 use crate::picture::Margins;
 use crate::wishes::{SizeWish, excerpt};
@@ -62,7 +62,7 @@ pub(super) fn request(mut sheet: Sheet<'_>) -> Result<Request, Unsupported> {
     sheet.no_quality();
     sheet.hints()?;
     let bill = Bill { seed: Some(seed), size: NOMINAL_SIZE, quality: Quality::Standard };
-    sheet.finish(Dialect::Stability, &Value::Object(body), bill)
+    sheet.finish(&Value::Object(body), bill)
 }
 
 /// `mode`, and `image` with `strength` where a caller paints over a picture. Answers its size then.

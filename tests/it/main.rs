@@ -18,6 +18,7 @@ mod generations;
 mod links;
 mod litellm_keys;
 mod openapi;
+mod parameters;
 mod proxies;
 mod refresh;
 mod roles;

@@ -150,13 +150,13 @@ fn stability_maps_refuses_and_drops() {
         CORE,
         json!({"cfgScale": 8}),
         "cfgScale",
-        "'cfgScale' is nothing this model knows. Leave it out, or send drop_params: true",
+        "'cfgScale' is nothing this model takes here. Leave it out, or send drop_params: true",
     );
     check_refused(
         CORE,
         json!({"colors": ["#FF9900"]}),
         "colors",
-        "'colors' is nothing this model knows. Leave it out, or send drop_params: true",
+        "'colors' is nothing this model takes here. Leave it out, or send drop_params: true",
     );
     check(
         CORE,

@@ -230,7 +230,8 @@ fn what_is_missing_is_named() {
 
 #[test]
 fn what_a_service_does_not_know_is_refused_or_named() {
-    let unknown = |name: &str| format!("'{name}' is nothing this model knows. Leave it out, or send drop_params: true");
+    let unknown =
+        |name: &str| format!("'{name}' is nothing this model takes here. Leave it out, or send drop_params: true");
     for (service, name, value) in [
         ("fast-upscale", "creativity", json!(0.2)),
         ("outpaint", "grow_mask", json!(2)),
