@@ -5,6 +5,7 @@
 mod broken_upstream;
 mod catalogue;
 mod chain;
+mod chat;
 mod check;
 mod config;
 mod config_signing;
@@ -17,6 +18,7 @@ mod from_litellm;
 mod generations;
 mod links;
 mod litellm_keys;
+
 mod openapi;
 mod proxies;
 mod refresh;
@@ -27,4 +29,5 @@ mod secrecy;
 mod signing;
 mod support;
 mod tidy;
+
 mod validate;
