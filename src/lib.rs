@@ -11,7 +11,7 @@
 //! | F5 | [`server`] |
 //! | F4 | [`http`], [`emulator`] (which imports nothing of ours) |
 //! | F3 | [`auth`], [`router`] |
-//! | F2 | [`bedrock`], [`store`] |
+//! | F2 | [`bedrock`], [`fetch`], [`store`] |
 //! | F1 | [`config`], [`provider`], [`raster`], [`reply`], [`openai`] |
 //! | F0 | [`api_key`], [`blob`], [`catalog`], [`clock`], [`image`], [`lexer`], [`loopback`], [`metrics`], [`payload`], [`picture`],
 //! [`unbase64`], [`wishes`] |
@@ -37,6 +37,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod emulator;
+pub mod fetch;
 pub mod http;
 pub mod image;
 pub mod lexer;

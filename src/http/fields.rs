@@ -111,9 +111,8 @@ async fn slimmed(begun: Bytes, mut reading: Reading, spooler: &Spooler) -> Resul
 fn unreadable(error: Unreadable) -> ApiError {
     match error {
         Unreadable::Json(error) => Invalid::body(&format!("the body is not valid JSON: {error}")).into(),
-        Unreadable::LongText(_) | Unreadable::TooLong => {
-            Invalid::body(&format!("the body cannot be read: {error}")).into()
-        }
+        Unreadable::LongText(name) => Invalid::long_text(&name).into(),
+        Unreadable::TooLong => Invalid::body(&format!("the body cannot be read: {error}")).into(),
     }
 }
 

@@ -57,7 +57,11 @@ pub(super) async fn read(
         find(name, name, value, &mut places);
     }
     let mut named = Vec::new();
-    for Place { name, value } in places {
+    for Place { name, value, pictured } in places {
+        if !pictured {
+            // It was long enough for a picture, and looks like base64, but stands where none can be.
+            return Err(Invalid::long_text(&name).into());
+        }
         let blob = blob(app, &name, value.take(), files).await?;
         *value = attachment(named.len()).into();
         named.push((name, blob));
@@ -76,15 +80,22 @@ async fn inspect(app: &Arc<App>, name: String, blob: Blob) -> Result<Picture, Ap
 struct Place<'a> {
     name: String,
     value: &'a mut Value,
+    /// Whether a picture may stand there.
+    pictured: bool,
 }
 
 /// Finds the pictures in a member. `{"image_url": ...}` and `{"image_url": {"url": ...}}` are what they hold.
 fn find<'a>(name: &str, key: &str, value: &'a mut Value, places: &mut Vec<Place<'a>>) {
     if !is_picture(key) {
-        if let Value::Object(members) = value {
-            members.iter_mut().for_each(|(key, value)| find(&format!("{name}.{key}"), key, value, places));
-        }
-        return;
+        return match value {
+            Value::Object(members) => {
+                members.iter_mut().for_each(|(key, value)| find(&format!("{name}.{key}"), key, value, places));
+            }
+            Value::String(text) if attached(text).is_some() => {
+                places.push(Place { name: name.to_owned(), value, pictured: false });
+            }
+            _ => {}
+        };
     }
     let inner = match value {
         Value::Object(members) => members.shift_remove("image_url").or_else(|| members.shift_remove("url")),
@@ -103,7 +114,7 @@ fn find<'a>(name: &str, key: &str, value: &'a mut Value, places: &mut Vec<Place<
             }
         }
         Value::Null => {}
-        value => places.push(Place { name: name.to_owned(), value }),
+        value => places.push(Place { name: name.to_owned(), value, pictured: true }),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
+use super::slim::MAX_TEXT;
 use crate::image::{Intent, Task};
 use crate::picture::{Picture, attached};
 use crate::wishes::{Malformed, Wishes, describe, drop_members, excerpt, unquoted};
@@ -93,6 +94,13 @@ impl Invalid {
     pub fn body(what: &str) -> Self {
         let message = format!("{what}. Send a JSON object such as {{\"prompt\": \"a cat\"}}");
         Self { param: None, code: None, message }
+    }
+
+    /// A text that is too long to be one, and is no picture.
+    pub fn long_text(param: &str) -> Self {
+        let limit = MAX_TEXT / 1024;
+        let message = format!("'{param}' is longer than {limit} KB and no picture in base64. Send a shorter text");
+        Self::new(param, "string_above_max_length", message)
     }
 
     /// A picture that cannot be used, for the reason in `message`.

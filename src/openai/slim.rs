@@ -8,8 +8,8 @@ use crate::lexer::{Lexer, Malformed, Token};
 use crate::picture::attachment;
 use crate::unbase64::Decoder;
 
-/// Texts up to this length stay where they are.
-const MAX_TEXT: usize = 64 * 1024;
+/// Texts up to this length, in bytes, stay where they are.
+pub(super) const MAX_TEXT: usize = 64 * 1024;
 
 /// What is left of a body is at most this long.
 const MAX_REST: usize = 1 << 20;
@@ -23,8 +23,8 @@ pub enum Unreadable {
     /// It is not JSON.
     #[error("{0}")]
     Json(Malformed),
-    /// A member's text is too long for a text and no picture.
-    #[error("'{0}' is longer than {limit} KB and no picture in base64", limit = MAX_TEXT / 1024)]
+    /// A member's text is too long for a text, and no picture.
+    #[error("'{0}' is too long")]
     LongText(String),
     /// Even without pictures it is too long.
     #[error("there is more than {limit} KB in it beside pictures", limit = MAX_REST / 1024)]
@@ -244,7 +244,7 @@ mod tests {
     fn what_is_too_long_is_refused() {
         let long = "x y ".repeat(30_000);
         let refused = slim(&format!(r#"{{"prompt":"{long}!"}}"#), 5000).unwrap_err();
-        assert_eq!(refused.to_string(), "'prompt' is longer than 64 KB and no picture in base64");
+        assert_eq!(refused, Unreadable::LongText("prompt".into()));
         let many = format!("[{}1]", "1,".repeat(1 << 20));
         assert_eq!(slim(&many, 50_000), Err(Unreadable::TooLong));
         assert!(slim(r#"{"a": tru }"#, 3).is_err());

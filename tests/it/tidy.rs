@@ -15,7 +15,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         ],
     ),
     (1, &["config", "provider", "raster", "reply", "openai"]),
-    (2, &["bedrock", "store"]),
+    (2, &["bedrock", "fetch", "store"]),
     (3, &["auth", "router"]),
     (4, &["http", "emulator"]),
     (5, &["server"]),
