@@ -22,6 +22,7 @@ mod pictures;
 mod plan_headers;
 mod sink;
 mod status;
+mod transcoding;
 mod validate;
 
 use std::any::Any;

@@ -14,6 +14,7 @@ mod doors;
 mod emulator;
 mod events;
 mod files;
+mod formats;
 mod from_litellm;
 mod generations;
 mod links;
