@@ -13,6 +13,7 @@ use tokio::net::{TcpListener, TcpStream};
 mod amazon;
 mod faults;
 mod pictures;
+mod services;
 
 const NOVA: &str = "amazon.nova-canvas-v1%3A0";
 const CORE: &str = "stability.stable-image-core-v1%3A1";

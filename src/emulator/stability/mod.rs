@@ -31,6 +31,28 @@ const RATIO: Field =
     may("aspect_ratio", Rule::OneOf(&["16:9", "1:1", "21:9", "2:3", "3:2", "4:5", "5:4", "9:16", "9:21"]));
 const FORMAT: Field = may("output_format", Rule::OneOf(&["jpeg", "png", "webp"]));
 const IMAGE: Rule = Rule::Image;
+const STYLE: Field = may(
+    "style_preset",
+    Rule::OneOf(&[
+        "3d-model",
+        "analog-film",
+        "anime",
+        "cinematic",
+        "comic-book",
+        "digital-art",
+        "enhance",
+        "fantasy-art",
+        "isometric",
+        "line-art",
+        "low-poly",
+        "modeling-compound",
+        "neon-punk",
+        "origami",
+        "photographic",
+        "pixel-art",
+        "tile-texture",
+    ]),
+);
 
 /// A share from nothing to all.
 const fn share(name: &'static str) -> Field {

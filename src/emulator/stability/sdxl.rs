@@ -6,7 +6,7 @@ use super::{
         scene::{Format, Order, Scene, Work},
         schema::{Field, Rule, check, may, must},
     },
-    seed,
+    STYLE, seed,
 };
 use serde_json::Value;
 
@@ -36,10 +36,7 @@ const MEMBERS: &[Field] = &[
     may("samples", Rule::Whole { min: 1, max: 1, step: 1 }),
     may("seed", Rule::Whole { min: 0, max: 4_294_967_295, step: 1 }),
     may("steps", Rule::Whole { min: 10, max: 150, step: 1 }),
-    may("style_preset", Rule::OneOf(&[
-        "3d-model", "analog-film", "anime", "cinematic", "comic-book", "digital-art", "enhance", "fantasy-art", "isometric",
-        "line-art", "low-poly", "modeling-compound", "neon-punk", "origami", "photographic", "pixel-art", "tile-texture",
-    ])),
+    STYLE,
     may("extras", Rule::Object(&[])),
 ];
 
@@ -74,4 +71,47 @@ pub(in super::super) fn order(body: &Value, draw: u32) -> Result<Order, Problem>
         work: Work::Paint,
     };
     Ok(Order { task: "text-to-image", scenes: vec![scene], mask: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn complaint(body: &Value, expect: &str) {
+        let problem = order(body, 7).unwrap_err();
+        assert_eq!((problem.status, problem.kind, problem.message.as_str()), (400, "ValidationException", expect));
+    }
+
+    #[test]
+    fn prompts_are_weighed() {
+        let prompts = json!([{"text": "a cat"}, {"text": "fog", "weight": -1}, {"text": "a hat", "weight": 0.5}]);
+        let order = order(&json!({"text_prompts": prompts, "width": 1216, "height": 832}), 7).unwrap();
+        let scene = &order.scenes[0];
+        assert_eq!((scene.prompt.as_str(), scene.mood.as_str(), scene.seed), ("a cat, a hat", "fog", 7));
+        assert_eq!((scene.width, scene.height), (1216, 832));
+    }
+
+    #[test]
+    fn bodies_have_their_limits() {
+        let malformed = |what| format!("Malformed input request: {what}, please reformat your input and try again.");
+        let prompts = json!([{"text": "a cat"}]);
+        for (body, what) in [
+            (json!({}), "#: required key [text_prompts] not found"),
+            (json!({"text_prompts": []}), "#/text_prompts: expected minimum item count: 1, found: 0"),
+            (json!({"text_prompts": [{}]}), "#/text_prompts/0: required key [text] not found"),
+            (json!({"text_prompts": prompts, "init_image": "a"}), "#: extraneous key [init_image] is not permitted"),
+            (json!({"text_prompts": prompts, "cfg_scale": 36}), "#/cfg_scale: 36 is not less or equal to 35"),
+            (json!({"text_prompts": prompts, "steps": 9}), "#/steps: 9 is not greater or equal to 10"),
+            (json!({"text_prompts": prompts, "samples": 2}), "#/samples: 2 is not less or equal to 1"),
+            (json!({"text_prompts": prompts, "width": 1000}), "#/width: 1000 is not a multiple of 64"),
+        ] {
+            complaint(&body, &malformed(what));
+        }
+        complaint(
+            &json!({"text_prompts": prompts, "width": 512, "height": 512}),
+            "for stable-diffusion-xl-1024-v0-9 and stable-diffusion-xl-1024-v1-0 the allowed dimensions are 1024x1024, 1152x896, 1216x832, 1344x768, 1536x640, 640x1536, 768x1344, 832x1216, and 896x1152, but we received 512x512",
+        );
+    }
 }

@@ -8,7 +8,7 @@ use super::{
         scene::{Filling, Lean, Order, Scene, Work},
         schema::{Field, Rule, check, may, must},
     },
-    FORMAT, IMAGE, NEGATIVE, PROMPT, RATIO, detail, format,
+    FORMAT, IMAGE, NEGATIVE, PROMPT, RATIO, STYLE, detail, format,
     inputs::{ORDINARY, picture, transparent, white},
     like, ratio, seed, share, stranger,
 };
@@ -65,28 +65,6 @@ const SEED: Field = may("seed", Rule::Whole { min: 0, max: 4_294_967_294, step: 
 const GROW_MASK: Field = may("grow_mask", Rule::Whole { min: 0, max: 20, step: 1 });
 const MARGIN: Rule = Rule::Whole { min: 0, max: 2000, step: 1 };
 const MARGINS: [&str; 4] = ["left", "right", "up", "down"];
-const STYLE: Field = may(
-    "style_preset",
-    Rule::OneOf(&[
-        "3d-model",
-        "analog-film",
-        "anime",
-        "cinematic",
-        "comic-book",
-        "digital-art",
-        "enhance",
-        "fantasy-art",
-        "isometric",
-        "line-art",
-        "low-poly",
-        "modeling-compound",
-        "neon-punk",
-        "origami",
-        "photographic",
-        "pixel-art",
-        "tile-texture",
-    ]),
-);
 /// Where a prompt is taken to point: the middle, half as wide and half as high as the picture.
 const POINTED_AT: f64 = 0.5;
 /// What is taken to be in front of its background.
@@ -339,4 +317,100 @@ fn enlarged(width: u32, height: u32, times: f64) -> (u32, u32) {
     let times = times.min((MOST_PIXELS / pixels).sqrt());
     let side = |side: u32| ((f64::from(side) * times) as u32).max(1);
     (side(width), side(height))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn service(name: &str) -> &'static Service {
+        SERVICES.iter().find(|service| service.name == name).unwrap()
+    }
+
+    #[track_caller]
+    fn complaint(name: &str, body: &Value, expect: &str) {
+        let problem = order(service(name), body, 7).unwrap_err();
+        assert_eq!((problem.status, problem.kind, problem.message.as_str()), (400, "ValidationException", expect));
+    }
+
+    #[track_caller]
+    fn malformed(name: &str, body: &Value, expect: &str) {
+        complaint(name, body, &format!("Malformed input request: {expect}, please reformat your input and try again."));
+    }
+
+    #[test]
+    fn unknown_members_are_named_beside_the_known_ones() {
+        let fields = "image, prompt, control_strength, negative_prompt, seed, output_format, style_preset";
+        let expect = format!(
+            r#"{{"detail":"Invalid field 'text_prompts' in request. Available fields for control-sketch are: {fields}"}}"#
+        );
+        complaint("control-sketch", &json!({"text_prompts": []}), &expect);
+        for service in SERVICES {
+            let problem = order(service, &json!({"n": 1}), 7).unwrap_err();
+            let begins =
+                format!(r#"{{"detail":"Invalid field 'n' in request. Available fields for {} are: "#, service.name);
+            assert!(problem.message.starts_with(&begins), "{}", problem.message);
+        }
+    }
+
+    #[test]
+    fn required_members_are_missed() {
+        for (name, missing) in [
+            ("inpaint", &["image", "prompt"][..]),
+            ("outpaint", &["image"]),
+            ("erase-object", &["image"]),
+            ("search-replace", &["image", "prompt", "search_prompt"]),
+            ("search-recolor", &["image", "prompt", "select_prompt"]),
+            ("remove-background", &["image"]),
+            ("control-sketch", &["image", "prompt"]),
+            ("control-structure", &["image", "prompt"]),
+            ("style-guide", &["image", "prompt"]),
+            ("style-transfer", &["init_image", "style_image"]),
+            ("fast-upscale", &["image"]),
+            ("conservative-upscale", &["image", "prompt"]),
+            ("creative-upscale", &["image", "prompt"]),
+        ] {
+            for one in missing {
+                let others = missing.iter().filter(|other| *other != one);
+                let body: Value = others.map(|other| ((*other).to_owned(), json!("x"))).collect();
+                let body = if body.is_null() { json!({}) } else { body };
+                malformed(name, &body, &format!("#: required key [{one}] not found"));
+            }
+        }
+        assert_eq!(SERVICES.len(), 13);
+    }
+
+    #[test]
+    fn values_have_their_ranges() {
+        for (name, member, value, expect) in [
+            ("inpaint", "grow_mask", json!(21), "21 is not less or equal to 20"),
+            ("erase-object", "grow_mask", json!(1.5), "expected type: Integer, found: BigDecimal"),
+            ("inpaint", "seed", json!(4_294_967_295_u32), "4294967295 is not less or equal to 4294967294"),
+            ("inpaint", "output_format", json!("gif"), "gif is not a valid enum value"),
+            ("inpaint", "style_preset", json!("vivid"), "vivid is not a valid enum value"),
+            ("inpaint", "negative_prompt", json!("x".repeat(10_001)), "expected maxLength: 10000, actual: 10001"),
+            ("outpaint", "left", json!(2001), "2001 is not less or equal to 2000"),
+            ("outpaint", "creativity", json!(0.05), "0.05 is not greater or equal to 0.1"),
+            ("control-structure", "control_strength", json!(1.1), "1.1 is not less or equal to 1"),
+            ("style-guide", "fidelity", json!("high"), "expected type: Number, found: String"),
+            ("style-guide", "aspect_ratio", json!("7:5"), "7:5 is not a valid enum value"),
+            ("style-transfer", "change_strength", json!(0), "0 is not greater or equal to 0.1"),
+            ("conservative-upscale", "creativity", json!(0.6), "0.6 is not less or equal to 0.5"),
+            ("creative-upscale", "creativity", json!(0.6), "0.6 is not less or equal to 0.5"),
+        ] {
+            let required = service(name).members.iter().filter(|field| field.required);
+            let mut body: Value = required.map(|field| (field.name.to_owned(), json!("x"))).collect();
+            body[member] = value;
+            malformed(name, &body, &format!("#/{member}: {expect}"));
+        }
+    }
+
+    #[test]
+    fn upscaled_pictures_are_bounded() {
+        assert_eq!(enlarged(100, 60, 4.0), (400, 240));
+        assert_eq!(enlarged(1024, 1024, 4.0), (4096, 4096));
+        let (width, height) = enlarged(3072, 3072, 4.0);
+        assert!(f64::from(width) * f64::from(height) <= MOST_PIXELS && width > 3072, "{width} {height}");
+    }
 }
