@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::picture::Picture;
 use crate::wishes::Wishes;
 
 /// Width and height of a picture, in pixels; written `1024x1024`.
@@ -81,6 +82,25 @@ impl Format {
         }
     }
 
+    /// How names of files end: `png`, `jpg` or `webp`.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Jpeg => "jpg",
+            Self::Webp => "webp",
+        }
+    }
+
+    /// What the first bytes of a file say it is; twelve are enough.
+    pub fn of(first: &[u8]) -> Option<Self> {
+        match imagesize::image_type(first).ok()? {
+            imagesize::ImageType::Png => Some(Self::Png),
+            imagesize::ImageType::Jpeg => Some(Self::Jpeg),
+            imagesize::ImageType::Webp => Some(Self::Webp),
+            _ => None,
+        }
+    }
+
     /// Reads `png`, `jpeg`, `jpg` or `webp`, in any case.
     pub fn parse(text: &str) -> Option<Self> {
         match text.to_ascii_lowercase().as_str() {
@@ -122,11 +142,31 @@ impl Quality {
     }
 }
 
+/// What is to become of pictures that come with a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Intent {
+    /// There are none: paint from text. Pictures may still guide a painting (`attached`).
+    #[default]
+    Generate,
+    /// Change the pictures.
+    Edit,
+    /// Paint others like the picture.
+    Vary,
+}
+
 /// What a caller wants painted: well-formed, not yet legal for any one model.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Task {
-    /// The text to paint from.
+    /// What is to become of the pictures.
+    pub intent: Intent,
+    /// The text to paint from. Empty where pictures say enough, such as to take away a background.
     pub prompt: String,
+    /// The pictures to change, in order; at least one unless the intent is to generate.
+    pub images: Vec<Picture>,
+    /// Where to change the first of them: OpenAI's mask (transparent is edited), or one in black and white.
+    pub mask: Option<Picture>,
+    /// Pictures in native members, which name them by `picture::attachment`.
+    pub attached: Vec<Picture>,
     /// Everything else that shapes the pictures.
     pub wishes: Wishes,
     /// Leave out what a model cannot honour, and say so, instead of refusing (LiteLLM's `drop_params`).

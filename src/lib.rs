@@ -11,9 +11,10 @@
 //! | F5 | [`server`] |
 //! | F4 | [`http`], [`emulator`] (which imports nothing of ours) |
 //! | F3 | [`auth`], [`router`] |
-//! | F2 | [`bedrock`] |
-//! | F1 | [`config`], [`provider`], [`reply`], [`openai`] |
-//! | F0 | [`api_key`], [`catalog`], [`clock`], [`image`], [`loopback`], [`metrics`], [`wishes`] |
+//! | F2 | [`bedrock`], [`fetch`], [`store`] |
+//! | F1 | [`config`], [`provider`], [`raster`], [`reply`], [`openai`] |
+//! | F0 | [`api_key`], [`blob`], [`catalog`], [`clock`], [`image`], [`lexer`], [`loopback`], [`metrics`], [`payload`], [`picture`],
+//! [`unbase64`], [`wishes`] |
 //!
 //! # One request
 //!
@@ -30,18 +31,26 @@
 pub mod api_key;
 pub mod auth;
 pub mod bedrock;
+pub mod blob;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod emulator;
+pub mod fetch;
 pub mod http;
 pub mod image;
+pub mod lexer;
 pub mod loopback;
 pub mod metrics;
 pub mod openai;
+pub mod payload;
+pub mod picture;
 pub mod provider;
+pub mod raster;
 pub mod reply;
 pub mod router;
 pub mod server;
+pub mod store;
+pub mod unbase64;
 pub mod wishes;

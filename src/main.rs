@@ -220,6 +220,7 @@ fn run_server(args: Serve, unused: &[String], env: &Environment) -> Result<(), F
         root_path: surroundings::root_path(env),
         tls: tls.transpose().map_err(unusable)?,
         certificates: surroundings::certificates(env).map_err(unusable)?,
+        spool: surroundings::temporary_folder(env),
     };
     runtime()?.block_on(async {
         let server = Server::bind(options).await.map_err(|error| match error {

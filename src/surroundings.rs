@@ -73,6 +73,11 @@ pub(crate) fn root_path(env: &Environment) -> Option<String> {
     (!path.is_empty()).then(|| format!("/{path}"))
 }
 
+/// Where files go that are gone when the program is.
+pub(crate) fn temporary_folder(env: &Environment) -> PathBuf {
+    env.get("TMPDIR").unwrap_or("/tmp").into()
+}
+
 /// The config that is named, else the first that lies where configs usually do.
 pub(crate) fn config_path(given: Option<PathBuf>, env: &Environment) -> Result<PathBuf, String> {
     if let Some(path) = given.or_else(|| env.get("CONFIG_FILE_PATH").map(PathBuf::from)) {

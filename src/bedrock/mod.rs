@@ -8,6 +8,7 @@ mod error;
 mod held;
 mod remedy;
 mod reply;
+mod sending;
 mod sigv4;
 mod sts;
 
@@ -16,7 +17,6 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use aws_credential_types::Credentials;
-use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Certificate;
@@ -33,6 +33,7 @@ use crate::api_key::ApiKey;
 use crate::clock::Clock;
 use crate::config::{Auth, Deployment};
 use crate::loopback::names_this_machine;
+use crate::payload::Payload;
 
 /// Unreserved characters stay as they are; `:` and `/` of model ids and ARNs do not.
 const MODEL_ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -79,7 +80,7 @@ impl Client {
     }
 
     /// Calls InvokeModel once, and returns when the head of a success is there. Errors are sorted into [`Kind`]s.
-    pub async fn invoke(&self, deployment: &Deployment, body: Bytes, timeout: Duration) -> Result<Reply, Error> {
+    pub async fn invoke(&self, deployment: &Deployment, body: Payload, timeout: Duration) -> Result<Reply, Error> {
         let url = invoke_url(&deployment.endpoint, &deployment.model_id);
         let url = reqwest::Url::parse(&url)
             .map_err(|_| Error::local(Kind::NotFound, format!("the endpoint {} is no URL", deployment.endpoint)))?;
@@ -87,7 +88,7 @@ impl Client {
         let here = url.host_str().is_some_and(names_this_machine);
         let http = if here { &self.loopback } else { &self.outward };
         let http = http.as_ref().map_err(|error| Error::local(Kind::Unreached, error))?;
-        let sent = http.post(url).headers(headers).body(body).send();
+        let sent = http.post(url).headers(headers).body(sending::body(body)).send();
         let answer = tokio::time::timeout(timeout, sent)
             .await
             .map_err(|_| Error::local(Kind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())))?
@@ -111,7 +112,7 @@ impl Client {
         &self,
         deployment: &Deployment,
         url: &reqwest::Url,
-        body: &Bytes,
+        body: &Payload,
     ) -> Result<(HeaderMap, Option<Credentials>), Error> {
         let now = self.clock.now();
         let identity = self.identities.get(deployment, now).await;
@@ -125,7 +126,9 @@ impl Client {
                 };
                 let (region, headers) = (&deployment.region, &deployment.headers);
                 let parts = Parts { url: url.as_str(), host: &host, region, headers };
-                let headers = sigv4::sign(parts, body, &credentials, now)
+                let digest = body.sha256().await;
+                let digest = digest.map_err(|e| Error::local(Kind::Unreached, format!("an upload is lost: {e}")))?;
+                let headers = sigv4::sign(parts, digest, &credentials, now)
                     .map_err(|e| Error::local(Kind::Denied(Denial::SignatureRefused), e.to_string()))?;
                 Ok((headers, Some(credentials)))
             }

@@ -182,7 +182,15 @@ pub(super) mod read {
     ];
     pub(in super::super) const GENERAL: &[&str] =
         &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name"];
-    pub(in super::super) const EASEL: [&str; 4] = ["default_model", "strict_params", "models", "allowed_models"];
+    pub(in super::super) const EASEL: [&str; 8] = [
+        "default_model", "strict_params", "models", "allowed_models", "data_dir", "links", "events", "trusted_proxies",
+    ];
+    pub(in super::super) const LINKS: [&str; 6] =
+        ["expires_in", "base_url", "dall_e_default", "max_size_mb", "secret", "s3"];
+    pub(in super::super) const S3: [&str; 7] = [
+        "bucket", "region", "endpoint", "prefix", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
+    ];
+    pub(in super::super) const EVENTS: [&str; 2] = ["status_after", "keep_alive"];
 }
 
 /// Generation defaults that `Wishes` gives a place of their own, or takes apart.

@@ -3,6 +3,7 @@
 //! Must not read the environment or the clock by itself, speak to anyone, or know any request.
 
 mod aliases;
+mod delivery;
 mod deployment;
 mod fallbacks;
 mod file;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
+use ipnet::IpNet;
 use secrecy::SecretString;
 use time::Date;
 
@@ -77,12 +79,80 @@ pub struct Config {
     pub open_metrics: bool,
     /// Refuse members that nobody knows (`easel_settings.strict_params`).
     pub strict_params: bool,
+    /// How pictures are handed over.
+    pub delivery: Delivery,
     /// Tries after the first, where a deployment does not say (LiteLLM's default is 2).
     pub num_retries: u32,
     /// What `environment_variables` sets, over the environment as it was: the AWS chain has to see it too.
     pub exports: BTreeMap<String, SecretString>,
     /// What the operator should know but need not mend: path and sentence.
     pub warnings: Vec<Notice>,
+}
+
+/// How pictures are handed over.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// Where what outlives a request is kept: `easel_settings.data_dir`, else by the environment. Absent where there
+    /// is no home either.
+    pub data_dir: Option<PathBuf>,
+    /// `easel_settings.links`.
+    pub links: Links,
+    /// `easel_settings.events`.
+    pub events: EventTimes,
+    /// `easel_settings.trusted_proxies`: whose `X-Forwarded-*` headers count.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// Links to pictures.
+#[derive(Clone, Debug)]
+pub struct Links {
+    /// How long one lives (default an hour).
+    pub expires_in: Duration,
+    /// What links begin with, without a slash at its end; else they begin as the request did.
+    pub base_url: Option<String>,
+    /// Aliases that begin with `dall-e` answer links where nobody says otherwise.
+    pub dall_e_links: bool,
+    /// What the folder may hold, in bytes (default 2048 MB).
+    pub max_bytes: u64,
+    /// What links are signed with, at least 32 characters; else a key that is kept in the folder.
+    pub secret: Option<SecretString>,
+    /// Where pictures go instead of the folder.
+    pub bucket: Option<Bucket>,
+}
+
+/// An S3-compatible bucket.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// Its region.
+    pub region: String,
+    /// Another address than AWS's own.
+    pub endpoint: Option<String>,
+    /// What names in it begin with, without slashes at its ends; may be empty.
+    pub prefix: String,
+    /// Keys to sign with; else the AWS chain.
+    pub keys: Option<BucketKeys>,
+}
+
+/// Keys to sign with.
+#[derive(Clone, Debug)]
+pub struct BucketKeys {
+    /// `aws_access_key_id`.
+    pub id: String,
+    /// `aws_secret_access_key`.
+    pub secret: SecretString,
+    /// `aws_session_token`.
+    pub token: Option<SecretString>,
+}
+
+/// When something is said by server-sent events.
+#[derive(Clone, Copy, Debug)]
+pub struct EventTimes {
+    /// The status line waits for a picture no longer than this (default and most 10 s).
+    pub status_after: Duration,
+    /// A comment is sent after each silence of this length (default 10 s).
+    pub keep_alive: Duration,
 }
 
 /// Another name for an alias (`model_group_alias`).
@@ -241,9 +311,15 @@ impl Deployment {
         kinds.iter().any(|kind| self.model_id.contains(kind))
     }
 
+    /// List price in US dollars of so many pictures, if it is known.
+    pub fn price_of(&self, size: Size, quality: Quality, pictures: u8) -> Option<f64> {
+        let each = self.price.or_else(|| self.model.price(size, quality));
+        each.map(|usd| usd * f64::from(pictures))
+    }
+
     /// US dollars for what everybody asks for, one picture of 1024x1024 at standard quality, if that is known.
     pub fn usual_price(&self) -> Option<f64> {
-        self.price.or_else(|| self.model.price(Size::new(1024, 1024), Quality::Standard))
+        self.price_of(Size::new(1024, 1024), Quality::Standard, 1)
     }
 }
 

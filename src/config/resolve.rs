@@ -20,7 +20,7 @@ use super::report::{Report, join, quote};
 use super::section::{Field, Reader, Section, Unset, truth};
 use super::wildcard::{WildDraft, Wildcard};
 use super::{Auth, Config, Deployment, Environment, Mistakes};
-use super::{aliases, known, leftovers, models};
+use super::{aliases, delivery, known, leftovers, models};
 use crate::catalog::Catalog;
 
 /// Longest silence of the upstream: AWS advises at least this for pictures.
@@ -318,6 +318,7 @@ fn finish(
     let default_model = default_model.and_then(|text| names.check(&text, reader));
     let metrics_need_key = reader.switch(litellm.take("require_auth_for_metrics_endpoint"));
     let strict_params = reader.switch(easel.take("strict_params")).unwrap_or(false);
+    let delivery = delivery::read(easel, reader);
     report_rest(settings, reader);
     let first = deployments.first().map(|deployment| deployment.alias.clone());
     if first.is_none() && default_model.is_none() && !names.wildcards.is_empty() {
@@ -339,6 +340,7 @@ fn finish(
         default_model: default_model.or(first)?,
         open_metrics: metrics_need_key == Some(false),
         strict_params,
+        delivery,
         num_retries: num_retries.into_iter().flatten().next().unwrap_or(NUM_RETRIES),
         exports: BTreeMap::new(),
         catalog,

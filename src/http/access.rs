@@ -3,7 +3,7 @@
 //! Must not log a prompt, a picture or a key: only what is named here.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -28,32 +28,48 @@ const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
 #[derive(Debug)]
 pub(super) struct Story {
     alias: String,
-    model: String,
     delivered: Mutex<Delivered>,
 }
 
-/// What has left whole so far.
-#[derive(Clone, Copy, Debug, Default)]
+/// What has left so far.
+#[derive(Clone, Debug, Default)]
 struct Delivered {
+    /// Who painted first.
+    model: Option<String>,
     pictures: u32,
     cost_usd: f64,
+    /// An error that came too late for the status line.
+    error: Option<&'static str>,
 }
 
 impl Story {
-    pub(super) fn new(alias: String, paintings: &[Painting]) -> Self {
-        let model = paintings.first().map(|p| p.deployment.model.id.clone()).unwrap_or_default();
-        Self { alias, model, delivered: Mutex::default() }
+    pub(super) fn new(alias: String) -> Self {
+        Self { alias, delivered: Mutex::default() }
     }
 
     pub(super) fn alias(&self) -> &str {
         &self.alias
     }
 
+    /// A painting is about to leave.
+    pub(super) fn begins(&self, painting: &Painting) {
+        self.so_far().model.get_or_insert_with(|| painting.deployment.model.id.clone());
+    }
+
     /// Pictures that have left whole, and what they cost in US dollars.
     pub(super) fn delivered(&self, pictures: u8, cost: f64) {
-        let mut delivered = self.delivered.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut delivered = self.so_far();
         delivered.pictures += u32::from(pictures);
         delivered.cost_usd += cost;
+    }
+
+    /// The reply ends with an error.
+    pub(super) fn failed(&self, error: ErrorCode) {
+        self.so_far().error = Some(error.0);
+    }
+
+    fn so_far(&self) -> MutexGuard<'_, Delivered> {
+        self.delivered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -119,7 +135,8 @@ impl Drop for Watch {
         };
         let (method, status, duration_ms) = (self.method.as_str(), self.status.as_u16(), duration.as_millis());
         let story = self.story.as_deref();
-        let delivered = story.map(|story| *story.delivered.lock().unwrap_or_else(PoisonError::into_inner));
+        let delivered = story.map(|story| story.so_far().clone());
+        let delivered = delivered.as_ref();
         let _entered = self.span.enter();
         // Probes come every few seconds and say nothing new.
         if self.route.starts_with("/health") {
@@ -135,10 +152,10 @@ impl Drop for Watch {
             size_bytes = self.size_bytes,
             reply,
             alias = story.map(|story| story.alias.as_str()),
-            model = story.map(|story| story.model.as_str()),
+            model = delivered.and_then(|delivered| delivered.model.as_deref()),
             pictures = delivered.map(|delivered| delivered.pictures),
             cost_usd = delivered.map(|delivered| delivered.cost_usd),
-            error = self.error,
+            error = self.error.or(delivered.and_then(|delivered| delivered.error)),
             "request"
         );
     }

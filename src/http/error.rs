@@ -13,9 +13,11 @@ use hyper::ext::ReasonPhrase;
 use crate::auth::Rejection;
 use crate::openai::{ErrorBody, Invalid};
 use crate::router::Failure;
+use crate::wishes::excerpt;
 
 /// An error as a caller gets it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
 pub struct ApiError {
     status: StatusCode,
     kind: &'static str,
@@ -72,9 +74,48 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, INVALID, "unsupported_media_type", message)
     }
 
+    /// A form that cannot be read.
+    pub fn bad_form(why: &str) -> Self {
+        let message = format!("the form cannot be read: {why}. Send multipart/form-data as curl -F does");
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_form", message)
+    }
+
+    /// An upload cannot be kept, for a reason that is the operator's to hear.
+    pub fn storage(why: &impl std::fmt::Display) -> Self {
+        tracing::error!(error = %why, "an upload could not be kept");
+        Failure::Storage.into()
+    }
+
     /// The body broke off.
     pub fn unreadable_body() -> Self {
         Self::new(StatusCode::BAD_REQUEST, INVALID, "incomplete_body", "the body ended before it was whole")
+    }
+
+    /// No such link.
+    pub fn no_file() -> Self {
+        let message = "there is no such file. Links are good as they were given, to the last letter";
+        Self::new(StatusCode::NOT_FOUND, INVALID, "file_not_found", message)
+    }
+
+    /// The link was good once.
+    pub fn expired_link() -> Self {
+        let message = "the link has expired, and the picture is gone. Ask for it again";
+        Self::new(StatusCode::GONE, INVALID, "link_expired", message)
+    }
+
+    /// Links are asked for, and there are none.
+    pub fn links_are_off() -> Self {
+        let message = "'response_format' is 'url', and Easel has no folder to keep pictures in. Use 'b64_json', or set \
+                       easel_settings.data_dir";
+        let error = Self::new(StatusCode::BAD_REQUEST, INVALID, "unsupported_value", message);
+        Self { param: Some("response_format".into()), ..error }
+    }
+
+    /// A link has to begin with something.
+    pub fn no_host() -> Self {
+        let message = "the request has no Host header, so no link can be made. Send one, or set \
+                       easel_settings.links.base_url";
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "missing_host", message)
     }
 
     /// A bug of ours.
@@ -112,22 +153,8 @@ impl From<Failure> for ApiError {
     fn from(failure: Failure) -> Self {
         let server = |status, code, message: &str| Self::new(status, SERVER, code, message);
         match failure {
-            Failure::UnknownModel { alias, served } => {
-                let served = if served.is_empty() { "GET /v1/models lists them".into() } else { served.join(", ") };
-                let alias = crate::wishes::excerpt(&alias);
-                let message = format!("the model '{alias}' does not exist here. Served are: {served}");
-                let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message);
-                Self { param: Some("model".into()), ..error }
-            }
-            Failure::NotServed(alias) => {
-                let alias = crate::wishes::excerpt(&alias);
-                let message = format!(
-                    "Easel serves pictures, and the model '{alias}' of its config is none of those that paint. GET \
-                     /v1/models lists them"
-                );
-                let error = Self::new(StatusCode::BAD_REQUEST, INVALID, "model_not_supported", message);
-                Self { param: Some("model".into()), ..error }
-            }
+            Failure::UnknownModel { alias, served } => unknown_model(&alias, &served),
+            Failure::NotServed(alias) => not_served(&alias),
             Failure::Unsupported(unsupported) => {
                 let error = Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_value", unsupported.message);
                 Self { param: Some(unsupported.param), ..error }
@@ -163,6 +190,10 @@ impl From<Failure> for ApiError {
             Failure::Denied(remedy) => {
                 Self { never_again: true, ..server(StatusCode::INTERNAL_SERVER_ERROR, "upstream_auth", &remedy) }
             }
+            Failure::Storage => {
+                let message = "Easel could not keep an upload. The log says why: the folder for uploads may be full";
+                server(StatusCode::INTERNAL_SERVER_ERROR, "storage_error", message)
+            }
             Failure::Gone(remedy) => {
                 let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", remedy);
                 Self { param: Some("model".into()), ..error }
@@ -171,25 +202,53 @@ impl From<Failure> for ApiError {
     }
 }
 
+impl ApiError {
+    /// What the access line says of it.
+    pub(super) fn code(&self) -> ErrorCode {
+        ErrorCode(self.code.unwrap_or(self.kind))
+    }
+
+    /// OpenAI's envelope.
+    pub(super) fn body(self) -> ErrorBody {
+        ErrorBody::new(self.message, self.kind, self.param, self.code)
+    }
+}
+
+fn unknown_model(alias: &str, served: &[String]) -> ApiError {
+    let served = if served.is_empty() { "GET /v1/models lists them".into() } else { served.join(", ") };
+    let message = format!("the model '{}' does not exist here. Served are: {served}", excerpt(alias));
+    let error = ApiError::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message);
+    ApiError { param: Some("model".into()), ..error }
+}
+
+fn not_served(alias: &str) -> ApiError {
+    let message = format!(
+        "Easel serves pictures, and the model '{}' of its config is none of those that paint. GET /v1/models lists them",
+        excerpt(alias)
+    );
+    let error = ApiError::new(StatusCode::BAD_REQUEST, INVALID, "model_not_supported", message);
+    ApiError { param: Some("model".into()), ..error }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let reason = reason_phrase(&self.message);
-        let body = ErrorBody::new(self.message, self.kind, self.param, self.code);
-        let body = serde_json::to_vec(&body).unwrap_or_default();
+        let (reason, code) = (reason_phrase(&self.message), self.code());
+        let Self { status, retry_after, never_again, .. } = self;
+        let body = serde_json::to_vec(&self.body()).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
-        *response.status_mut() = self.status;
-        response.extensions_mut().insert(ErrorCode(self.code.unwrap_or(self.kind)));
+        *response.status_mut() = status;
+        response.extensions_mut().insert(code);
         if let Some(reason) = reason {
             response.extensions_mut().insert(reason);
         }
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(wait) = self.retry_after {
+        if let Some(wait) = retry_after {
             // Whole seconds for the standard header, never zero.
             headers.insert(RETRY_AFTER, wait.as_secs().max(1).into());
             headers.insert(HeaderName::from_static("retry-after-ms"), (wait.as_secs().max(1) * 1000).into());
         }
-        if self.never_again {
+        if never_again {
             headers.insert(HeaderName::from_static("x-should-retry"), HeaderValue::from_static("false"));
         }
         response

@@ -1,150 +1,157 @@
-//! `/v1/images/generations`: from a request to a reply that streams.
+//! `/v1/images/generations`, `/edits` and `/variations`: from a request to a reply that streams.
 //!
 //! Must not know models or signatures, and holds no picture.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use bytes::Bytes;
-use futures_util::stream;
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::access::Story;
+use super::drain::Drain;
 use super::error::ApiError;
-use super::extract::{App, Caller, JsonBody};
+use super::extract::{App, Asked, Caller};
+use super::fields::Fields;
+use super::keep_alive::KeepAlive;
+use super::link_sink::LinkSink;
 use super::plan_headers::plan_headers;
-use crate::metrics::PictureLabels;
+use super::sink::Sink;
+use crate::image::Intent;
 use crate::openai::{Answer, ImageRequest};
-use crate::reply::{Event, JsonSink};
-use crate::router::{Broken, Gallery, Job, Painting};
+use crate::raster::Prints;
+use crate::reply::{EventSink, JsonSink};
+use crate::router::Job;
 
 /// `POST /v1/images/generations`.
 pub(super) async fn generations(
     State(app): State<Arc<App>>,
     _: Caller,
-    headers: HeaderMap,
-    body: JsonBody,
+    asked: Asked,
+    body: Fields,
 ) -> Result<Response, ApiError> {
-    let request = body.image_request(|model| app.router.table().drops(model))?;
-    paint(app, request, &headers).await
+    create(app, asked, body, Intent::Generate).await
 }
 
-/// `POST /openai/deployments/{model}/images/generations`, Azure's form; the path wins over the body.
-pub(super) async fn deployment_generations(
+/// `POST /v1/images/edits`.
+pub(super) async fn edits(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    asked: Asked,
+    body: Fields,
+) -> Result<Response, ApiError> {
+    create(app, asked, body, Intent::Edit).await
+}
+
+/// `POST /v1/images/variations`.
+pub(super) async fn variations(
+    State(app): State<Arc<App>>,
+    _: Caller,
+    asked: Asked,
+    body: Fields,
+) -> Result<Response, ApiError> {
+    create(app, asked, body, Intent::Vary).await
+}
+
+async fn create(app: Arc<App>, asked: Asked, body: Fields, intent: Intent) -> Result<Response, ApiError> {
+    let request = body.image_request(intent, |model| app.router.table().drops(model))?;
+    paint(app, request, asked).await
+}
+
+/// `POST /openai/deployments/{model}/images/...`, Azure's form; the path wins over the body.
+pub(super) async fn of_deployment(
     State(app): State<Arc<App>>,
     Path(rest): Path<String>,
     _: Caller,
-    headers: HeaderMap,
-    body: JsonBody,
+    asked: Asked,
+    body: Fields,
 ) -> Result<Response, ApiError> {
-    let Some(model) = rest.trim_end_matches('/').strip_suffix("/images/generations") else {
-        return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}")));
+    let (model, intent) = match rest.trim_end_matches('/').rsplit_once("/images/") {
+        Some((model, "generations")) => (model, Intent::Generate),
+        Some((model, "edits")) => (model, Intent::Edit),
+        Some((model, "variations")) => (model, Intent::Vary),
+        _ => return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}"))),
     };
-    let request = body.image_request(|_| app.router.table().drops(Some(model)))?;
-    paint(app, ImageRequest { model: Some(model.to_owned()), ..request }, &headers).await
+    let request = body.image_request(intent, |_| app.router.table().drops(Some(model)))?;
+    paint(app, ImageRequest { model: Some(model.to_owned()), ..request }, asked).await
 }
 
-async fn paint(app: Arc<App>, request: ImageRequest, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let ImageRequest { model, mut task, answer: Answer::Base64, overrides } = request;
+async fn paint(app: Arc<App>, request: ImageRequest, asked: Asked) -> Result<Response, ApiError> {
+    let sink = sink(&app, &request, asked.base_url)?;
+    let job = job(&app, request, &asked.headers)?;
+    let story = Arc::new(Story::new(app.router.table().label(&job.alias).to_owned()));
+    let mut arrivals = app.router.dispatch(job)?;
+    let (streams, times) = (matches!(sink, Sink::Events(_)), app.delivery.events);
+    match streams {
+        true => arrivals.first(times.status_after).await?,
+        false => arrivals.all().await?,
+    }
+    let headers = plan_headers(&arrivals);
+    let reply = Drain::new(app, arrivals, sink, story.clone()).into_stream();
+    let mut response = match streams {
+        true => events(headers, Body::from_stream(KeepAlive::new(reply, times.keep_alive))),
+        false => document(headers, Body::from_stream(reply)),
+    };
+    response.extensions_mut().insert(story);
+    Ok(response)
+}
+
+/// What the router is to do for a request.
+pub(super) fn job(app: &App, request: ImageRequest, headers: &HeaderMap) -> Result<Job, ApiError> {
+    let ImageRequest { model, mut task, overrides, .. } = request;
     let overrides = overrides.with_headers(headers)?;
     task.strict = app.strict_params;
-    let alias = app.router.table().alias(model.as_deref()).to_owned();
-    let job = Job {
-        alias: alias.clone(),
+    Ok(Job {
+        alias: app.router.table().alias(model.as_deref()).to_owned(),
         task,
         timeout: overrides.timeout,
         num_retries: overrides.num_retries,
         fallbacks: overrides.fallbacks,
         disable_fallbacks: overrides.disable_fallbacks,
         chance: app.draw(),
-    };
-    let gallery = app.router.dispatch(&job).await?;
-    let story = Arc::new(Story::new(app.router.table().label(&alias).to_owned(), &gallery.paintings));
-    let headers = plan_headers(&gallery);
-    let drain = Drain::new(app, gallery, story.clone());
-    let body = stream::unfold(drain, |mut drain| async move { drain.next().await.map(|bytes| (bytes, drain)) });
-    let mut response = Response::new(Body::from_stream(body));
+        prints: Prints::default(),
+    })
+}
+
+/// The form in which the pictures go out. Where nobody says, clients of `dall-e` models read links, and all others
+/// base64.
+pub(super) fn sink(app: &Arc<App>, request: &ImageRequest, base_url: Option<String>) -> Result<Sink, ApiError> {
+    let alias = app.router.table().alias(request.model.as_deref());
+    let can_be = app.links.is_some() && base_url.is_some();
+    let by_name = alias.starts_with("dall-e") && app.delivery.links.dall_e_links && can_be;
+    let now = app.clock.unix();
+    match request.answer {
+        Answer::Events => Ok(Sink::Events(EventSink::new(event_type(request.task.intent), now))),
+        Answer::Links => Ok(Sink::Links(Box::new(LinkSink::new(app.clone(), base_url)?))),
+        Answer::Unsaid if by_name => Ok(Sink::Links(Box::new(LinkSink::new(app.clone(), base_url)?))),
+        Answer::Unsaid | Answer::Base64 => Ok(Sink::Base64(JsonSink::new(now))),
+    }
+}
+
+fn event_type(intent: Intent) -> &'static str {
+    match intent {
+        Intent::Generate => "image_generation.completed",
+        Intent::Edit | Intent::Vary => "image_edit.completed",
+    }
+}
+
+fn document(headers: HeaderMap, body: Body) -> Response {
+    with_headers(headers, [(CONTENT_TYPE, "application/json")], body)
+}
+
+/// Nobody on the way may hold events back.
+fn events(headers: HeaderMap, body: Body) -> Response {
+    let more = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache"), (ACCEL, "no")];
+    with_headers(headers, more, body)
+}
+
+/// nginx's switch for holding back.
+const ACCEL: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+fn with_headers<const N: usize>(mut headers: HeaderMap, more: [(HeaderName, &'static str); N], body: Body) -> Response {
+    headers.extend(more.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    let mut response = Response::new(body);
     *response.headers_mut() = headers;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.extensions_mut().insert(story);
-    Ok(response)
-}
-
-/// Moves pictures from paintings to the caller, in order. Those that are not yet read wait in their sockets.
-struct Drain {
-    app: Arc<App>,
-    paintings: VecDeque<Painting>,
-    sink: JsonSink,
-    warnings: Vec<String>,
-    asked: u8,
-    story: Arc<Story>,
-    closed: bool,
-}
-
-impl Drain {
-    fn new(app: Arc<App>, gallery: Gallery, story: Arc<Story>) -> Self {
-        let Gallery { paintings, missing, asked } = gallery;
-        let sink = JsonSink::new(app.clock.unix());
-        Self { app, paintings: paintings.into(), sink, warnings: missing, asked, story, closed: false }
-    }
-
-    /// The next bytes of the reply. An error ends the caller's connection in the middle of a chunk, so that what has
-    /// come of a picture cannot pass for a whole one.
-    async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
-        loop {
-            if let Some(bytes) = self.sink.pop() {
-                return Some(Ok(bytes));
-            }
-            if self.closed {
-                return None;
-            }
-            match self.paintings.front_mut() {
-                None => self.close(),
-                Some(painting) => match painting.next().await {
-                    Ok(Some(Event::PictureBegins)) => self.sink.begin(),
-                    Ok(Some(Event::PictureBytes(bytes))) => self.sink.bytes(bytes),
-                    Ok(Some(Event::PictureEnds)) => self.sink.end(),
-                    Ok(Some(Event::End)) => {}
-                    Ok(None) => self.settle(),
-                    Err(error) => {
-                        self.closed = true;
-                        self.app.metrics.broken.inc();
-                        tracing::warn!(detail = %error, "a reply broke in the middle of a picture");
-                        return Some(Err(error));
-                    }
-                },
-            }
-        }
-    }
-
-    /// A painting has been handed over: what it cost, and what it lacks.
-    fn settle(&mut self) {
-        let Some(painting) = self.paintings.pop_front() else { return };
-        let whole = painting.whole();
-        let cost = painting.price(whole).unwrap_or_default();
-        self.story.delivered(whole, cost);
-        self.warnings.extend(painting.shortfall());
-        let labels =
-            PictureLabels { alias: self.story.alias().to_owned(), model: painting.deployment.model.id.clone() };
-        self.app.metrics.pictures.get_or_create(&labels).inc_by(whole.into());
-        self.app.metrics.cost.get_or_create(&labels).inc_by(cost);
-    }
-
-    fn close(&mut self) {
-        self.closed = true;
-        if !self.warnings.is_empty() {
-            self.app.metrics.incomplete.inc();
-            let pictures = self.sink.pictures();
-            tracing::warn!(
-                asked = self.asked,
-                pictures,
-                why = self.warnings.join("; "),
-                "fewer pictures than asked for"
-            );
-        }
-        self.sink.finish(&self.warnings);
-    }
+    response
 }

@@ -3,13 +3,23 @@
 //! Knows HTTP and OpenAI's forms. Must not name Bedrock's endpoints, signatures or models.
 
 mod access;
+mod base_url;
+mod drain;
 mod error;
 mod extract;
+mod fields;
+mod files;
+mod form;
 mod images;
 mod info;
+mod keep_alive;
+mod link_sink;
 mod openapi;
+mod pictures;
 mod plan_headers;
+mod sink;
 mod status;
+mod validate;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -33,7 +43,14 @@ pub fn app(app: &Arc<App>) -> Router {
         ("/", get(status::front_page)),
         ("/v1/images/generations", post(images::generations)),
         ("/images/generations", post(images::generations)),
-        ("/openai/deployments/{*rest}", post(images::deployment_generations)),
+        ("/v1/images/edits", post(images::edits)),
+        ("/images/edits", post(images::edits)),
+        ("/v1/images/variations", post(images::variations)),
+        ("/images/variations", post(images::variations)),
+        ("/v1/images/validate", post(validate::validate)),
+        ("/images/validate", post(validate::validate)),
+        ("/openai/deployments/{*rest}", post(images::of_deployment)),
+        ("/files/{pass}/{name}", get(files::file)),
         ("/v1/models", get(status::models)),
         ("/models", get(status::models)),
         ("/v1/models/{*id}", get(status::model)),

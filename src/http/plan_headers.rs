@@ -4,14 +4,14 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
-use crate::router::Gallery;
+use crate::router::{Arrivals, Painting};
 
 /// Callers' words are cut at this many bytes.
 const MAX_VALUE: usize = 1024;
 
-/// Headers for a reply that is about to stream.
-pub(super) fn plan_headers(gallery: &Gallery) -> HeaderMap {
-    let paintings = &gallery.paintings;
+/// Headers for a reply that is about to stream, as far as its paintings have come.
+pub(super) fn plan_headers(arrivals: &Arrivals) -> HeaderMap {
+    let paintings: Vec<&Painting> = arrivals.paintings().collect();
     let mut headers = HeaderMap::new();
     let mut put = |name: &'static str, value: String| {
         if !value.is_empty() {
@@ -27,7 +27,9 @@ pub(super) fn plan_headers(gallery: &Gallery) -> HeaderMap {
     if paintings.iter().any(|p| p.deployment.mock) {
         put("x-easel-mock", "true".into());
     }
-    if let Some(usd) = paintings.iter().map(|p| p.price(p.part.count)).sum::<Option<f64>>() {
+    let cost = paintings.iter().map(|p| p.price(p.part.count)).sum::<Option<f64>>();
+    // What is still to come will cost too.
+    if let Some(usd) = cost.filter(|_| arrivals.is_complete()) {
         put("x-litellm-response-cost", dollars(usd));
         // Pictures of one call that are filtered are not known before its end.
         if paintings.iter().any(|p| p.part.count > 1) {

@@ -2,8 +2,12 @@
 //!
 //! Must not know Bedrock, or which alias is served by what.
 
+mod chat;
 mod envelope;
 mod request;
+mod slim;
 
+pub use chat::{Chat, ChatWish};
 pub use envelope::{ErrorBody, ModelList, ModelObject, Usage};
-pub use request::{Answer, ImageRequest, Invalid, Overrides};
+pub use request::{Answer, ImageRequest, Invalid, Overrides, members};
+pub use slim::{Slimmer, Step, Unreadable};

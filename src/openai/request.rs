@@ -7,7 +7,8 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use crate::image::Task;
+use crate::image::{Intent, Task};
+use crate::picture::{Picture, attached};
 use crate::wishes::{Malformed, Wishes, describe, drop_members, excerpt, unquoted};
 
 /// A well-formed request for pictures.
@@ -23,11 +24,17 @@ pub struct ImageRequest {
     pub overrides: Overrides,
 }
 
-/// How pictures are handed over.
+/// How pictures are to be handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
+    /// Nobody says: links or base64, as clients of the model expect.
+    Unsaid,
     /// Base64 in one JSON document.
     Base64,
+    /// Links in one JSON document.
+    Links,
+    /// Server-sent events, each with a picture in base64.
+    Events,
 }
 
 /// What a caller may change for one request; the config bounds each.
@@ -61,6 +68,8 @@ impl Overrides {
 /// Nobody has more aliases or members, and each is looked up.
 const MAX_NAMES: usize = 100;
 
+const PARTIAL_IMAGES: &str = "partial_images";
+
 const TIMEOUT: &str = "x-litellm-timeout";
 const NUM_RETRIES: &str = "x-litellm-num-retries";
 
@@ -80,7 +89,18 @@ impl Invalid {
         Self { param: Some(param.to_owned()), code: Some(code), message: message.into() }
     }
 
-    fn wrong_type(param: &str, expected: &str, got: &Value) -> Self {
+    /// What a body is instead of a JSON object.
+    pub fn body(what: &str) -> Self {
+        let message = format!("{what}. Send a JSON object such as {{\"prompt\": \"a cat\"}}");
+        Self { param: None, code: None, message }
+    }
+
+    /// A picture that cannot be used, for the reason in `message`.
+    pub fn picture(param: &str, message: impl Into<String>) -> Self {
+        Self::new(param, "invalid_image_file", message)
+    }
+
+    pub(super) fn wrong_type(param: &str, expected: &str, got: &Value) -> Self {
         let message = format!("invalid type for '{param}': expected {expected}, got {}", describe(got));
         Self::new(param, "invalid_type", message)
     }
@@ -94,24 +114,13 @@ impl From<Malformed> for Invalid {
 }
 
 impl ImageRequest {
-    /// Reads the body of `/images/generations`. `null` counts as absent. `drops` says which members are left out for
-    /// the model that it names, before anything is made of them.
-    pub fn from_json(body: &[u8], drops: impl FnOnce(Option<&str>) -> Vec<String>) -> Result<Self, Invalid> {
-        let plain = |message: String| Invalid { param: None, code: None, message };
-        let value: Value = serde_json::from_slice(body).map_err(|error| {
-            plain(format!("the body is not valid JSON: {error}. Send a JSON object such as {{\"prompt\": \"a cat\"}}"))
-        })?;
-        match value {
-            Value::Object(members) => Self::from_members(members, drops),
-            other => Err(plain(format!(
-                "the body is {}. Send a JSON object such as {{\"prompt\": \"a cat\"}}",
-                describe(&other)
-            ))),
-        }
-    }
-
-    fn from_members(
+    /// Reads the members of a request whose pictures stand in `pictures`, and are named in the members by
+    /// `picture::attachment`. `null` counts as absent. `intent` is what is asked for where pictures come with it.
+    /// `drops` says which members are left out for the model that it names, before anything is made of them.
+    pub fn from_members(
         mut members: Map<String, Value>,
+        pictures: Vec<Picture>,
+        intent: Intent,
         drops: impl FnOnce(Option<&str>) -> Vec<String>,
     ) -> Result<Self, Invalid> {
         members.retain(|_, value| !value.is_null());
@@ -120,9 +129,9 @@ impl ImageRequest {
         drops.extend(take_names(&mut members, "additional_drop_params")?.unwrap_or_default());
         // As in LiteLLM, what to paint is no member that could be left out.
         drops.retain(|name| name != "prompt");
-        let ignored = drop_members(&mut members, &drops);
+        let mut ignored = drop_members(&mut members, &drops);
         let prompt = take_text(&mut members, "prompt")?;
-        let answer = take_answer(&mut members)?;
+        let answer = take_answer(&mut members, &mut ignored)?;
         let overrides = Overrides {
             timeout: take_seconds(&mut members, "timeout")?,
             num_retries: take_count(&mut members, "num_retries")?,
@@ -134,16 +143,88 @@ impl ImageRequest {
         for name in ["user", "safety_identifier"] {
             take_text(&mut members, name)?;
         }
+        let (images, mask) = take_pictures(&mut members, &pictures)?;
+        let intent = match (intent, images.is_empty()) {
+            (Intent::Generate, false) => Intent::Edit,
+            (Intent::Edit | Intent::Vary, true) if !names_picture(&members) => {
+                return Err(missing("image", "Send the picture as a PNG, JPEG or WebP file"));
+            }
+            (intent, _) => intent,
+        };
         let wishes = Wishes::read(members).map_err(first)?;
         let prompt = prompt.or_else(|| wishes.text.clone()).filter(|prompt| !prompt.trim().is_empty());
-        let Some(prompt) = prompt else {
-            return Err(Invalid::new(
-                "prompt",
-                "missing_required_parameter",
-                "missing required parameter: 'prompt'. Say what to paint",
-            ));
+        // Whether an edit needs words is for its model to say: to take away a background needs none.
+        if prompt.is_none() && intent == Intent::Generate && !wishes.native.values().any(names_attached) {
+            return Err(missing("prompt", "Say what to paint"));
+        }
+        let prompt = prompt.unwrap_or_default();
+        let task =
+            Task { intent, prompt, images, mask, attached: pictures, wishes, drop_params, strict: false, ignored };
+        Ok(Self { model, task, answer, overrides })
+    }
+}
+
+/// The members of a body in JSON.
+pub fn members(body: &[u8]) -> Result<Map<String, Value>, Invalid> {
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(members)) => Ok(members),
+        Ok(other) => Err(Invalid::body(&format!("the body is {}", describe(&other)))),
+        Err(error) => Err(Invalid::body(&format!("the body is not valid JSON: {error}"))),
+    }
+}
+
+pub(super) fn missing(name: &str, hint: &str) -> Invalid {
+    Invalid::new(name, "missing_required_parameter", format!("missing required parameter: '{name}'. {hint}"))
+}
+
+/// Most pictures in one request, as at OpenAI.
+const MAX_IMAGES: usize = 16;
+
+/// `image` or `images`, and `mask`: the pictures to change, in order, and where.
+fn take_pictures(
+    members: &mut Map<String, Value>,
+    pictures: &[Picture],
+) -> Result<(Vec<Picture>, Option<Picture>), Invalid> {
+    let mut taken = |name: &str| {
+        let value = members.shift_remove(name).unwrap_or_default();
+        let one = |value: &Value| {
+            let picture = value.as_str().and_then(attached).and_then(|place| pictures.get(place));
+            picture.cloned().ok_or_else(|| Invalid::wrong_type(name, "a picture", value))
         };
-        Ok(Self { model, task: Task { prompt, wishes, drop_params, strict: false, ignored }, answer, overrides })
+        match &value {
+            Value::Null => Ok(Vec::new()),
+            Value::Array(list) => list.iter().map(one).collect(),
+            value => one(value).map(|picture| vec![picture]),
+        }
+    };
+    let mut images = taken("image")?;
+    images.extend(taken("images")?);
+    if images.len() > MAX_IMAGES {
+        let message = format!("'image' comes {} times. At most {MAX_IMAGES} pictures are taken", images.len());
+        return Err(Invalid::new("image", "invalid_value", message));
+    }
+    let mut masks = taken("mask")?;
+    if masks.len() > 1 {
+        return Err(Invalid::new(
+            "mask",
+            "invalid_value",
+            "'mask' comes more than once. It goes with the first picture",
+        ));
+    }
+    Ok((images, masks.pop()))
+}
+
+/// Whether a native member brings a picture, such as `sourceImage`.
+fn names_picture(members: &Map<String, Value>) -> bool {
+    members.values().any(names_attached)
+}
+
+fn names_attached(value: &Value) -> bool {
+    match value {
+        Value::String(text) => attached(text).is_some(),
+        Value::Array(list) => list.iter().any(names_attached),
+        Value::Object(members) => names_picture(members),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 
@@ -152,7 +233,7 @@ fn first(faults: Vec<Malformed>) -> Invalid {
     faults.into_iter().next().map_or(plain, Invalid::from)
 }
 
-fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Invalid> {
+pub(super) fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, Invalid> {
     match members.shift_remove(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -160,10 +241,14 @@ fn take_text(members: &mut Map<String, Value>, name: &str) -> Result<Option<Stri
     }
 }
 
-fn take_flag(members: &mut Map<String, Value>, name: &str) -> Result<bool, Invalid> {
+pub(super) fn take_flag(members: &mut Map<String, Value>, name: &str) -> Result<bool, Invalid> {
     match members.shift_remove(name) {
         None => Ok(false),
         Some(Value::Bool(flag)) => Ok(flag),
+        // Forms have nothing but texts.
+        Some(Value::String(text)) if ["true", "false"].contains(&&*text.to_ascii_lowercase()) => {
+            Ok(text.eq_ignore_ascii_case("true"))
+        }
         Some(other) => Err(Invalid::wrong_type(name, "a boolean", &other)),
     }
 }
@@ -181,7 +266,7 @@ fn take_count(members: &mut Map<String, Value>, name: &str) -> Result<Option<u32
 }
 
 fn take_names(members: &mut Map<String, Value>, name: &str) -> Result<Option<Vec<String>>, Invalid> {
-    let Some(value) = members.shift_remove(name) else { return Ok(None) };
+    let Some(value) = members.shift_remove(name).map(unfolded) else { return Ok(None) };
     let names: Option<Vec<String>> =
         value.as_array().and_then(|list| list.iter().map(|name| name.as_str().map(str::to_owned)).collect());
     let names = names.ok_or_else(|| Invalid::wrong_type(name, "an array of names", &value))?;
@@ -192,24 +277,39 @@ fn take_names(members: &mut Map<String, Value>, name: &str) -> Result<Option<Vec
     Ok(Some(names))
 }
 
-/// `response_format` and `stream`, of which only base64 in one document is served so far.
-fn take_answer(members: &mut Map<String, Value>) -> Result<Answer, Invalid> {
-    if take_flag(members, "stream")? {
-        let message = "'stream' is true. Streaming events are not served yet: leave it out to get one JSON document";
-        return Err(Invalid::new("stream", "unsupported_value", message));
+/// A list that a form holds as a text.
+fn unfolded(value: Value) -> Value {
+    match value.as_str().and_then(|text| serde_json::from_str(text).ok()) {
+        Some(list @ Value::Array(_)) => list,
+        _ => value,
     }
-    match take_text(members, "response_format")?.as_deref() {
-        None | Some("b64_json") => Ok(Answer::Base64),
-        Some("url") => {
-            let message = "'response_format' is 'url'. Links are not served yet: use 'b64_json'";
-            Err(Invalid::new("response_format", "unsupported_value", message))
-        }
+}
+
+/// `response_format`, `stream` and `partial_images`. Events hold base64 whatever the format, as OpenAI's do.
+fn take_answer(members: &mut Map<String, Value>, ignored: &mut Vec<String>) -> Result<Answer, Invalid> {
+    let partial = take_count(members, PARTIAL_IMAGES)?.unwrap_or_default();
+    if partial > 3 {
+        let message =
+            format!("invalid value for '{PARTIAL_IMAGES}': got {partial}. Accepted are whole numbers from 0 to 3");
+        return Err(Invalid::new(PARTIAL_IMAGES, "invalid_value", message));
+    }
+    if partial > 0 {
+        // Bedrock shows no picture before it is done.
+        ignored.push(PARTIAL_IMAGES.to_owned());
+    }
+    let answer = match take_text(members, "response_format")?.as_deref() {
+        None => Answer::Unsaid,
+        Some("b64_json") => Answer::Base64,
+        Some("url") => Answer::Links,
         Some(other) => {
-            let message =
-                format!("invalid value for 'response_format': got '{}'. Accepted is 'b64_json'", excerpt(other));
-            Err(Invalid::new("response_format", "invalid_value", message))
+            let message = format!(
+                "invalid value for 'response_format': got '{}'. Accepted are 'b64_json', 'url'",
+                excerpt(other)
+            );
+            return Err(Invalid::new("response_format", "invalid_value", message));
         }
-    }
+    };
+    Ok(if take_flag(members, "stream")? { Answer::Events } else { answer })
 }
 
 #[cfg(test)]
@@ -219,7 +319,7 @@ mod tests {
     use crate::wishes::SizeWish;
 
     fn read(body: &[u8]) -> Result<ImageRequest, Invalid> {
-        ImageRequest::from_json(body, |_| Vec::new())
+        ImageRequest::from_members(members(body)?, Vec::new(), Intent::Generate, |_| Vec::new())
     }
 
     #[track_caller]
@@ -340,7 +440,8 @@ mod tests {
             assert_eq!(model, None);
             ["size", "stream", "imageGenerationConfig.seed"].map(str::to_owned).to_vec()
         };
-        let task = ImageRequest::from_json(body, config).unwrap().task;
+        let members = members(body).unwrap();
+        let task = ImageRequest::from_members(members, Vec::new(), Intent::Generate, config).unwrap().task;
         assert_eq!(task.ignored, ["size", "stream", "imageGenerationConfig.seed", "n"]);
         assert_eq!((task.wishes, &*task.prompt), (Wishes::default(), "a"));
         let many = format!(r#"{{"prompt":"a","fallbacks":[{}"x"]}}"#, "\"x\",".repeat(100));
@@ -365,13 +466,22 @@ mod tests {
     }
 
     #[test]
-    fn links_and_events_are_refused_by_name() {
-        for (body, param) in [
-            (r#"{"prompt":"a","stream":true}"#, "stream"),
-            (r#"{"prompt":"a","response_format":"url"}"#, "response_format"),
+    fn answers_are_told_apart() {
+        for (members, answer) in [
+            ("", Answer::Unsaid),
+            (r#","stream":false"#, Answer::Unsaid),
+            (r#","response_format":"b64_json""#, Answer::Base64),
+            (r#","response_format":"url""#, Answer::Links),
+            (r#","stream":true"#, Answer::Events),
+            (r#","stream":true,"response_format":"url","partial_images":0"#, Answer::Events),
         ] {
-            let invalid = read(body.as_bytes()).unwrap_err();
-            assert_eq!((invalid.param.as_deref(), invalid.code), (Some(param), Some("unsupported_value")));
+            let request = parse(&format!(r#"{{"prompt":"a"{members}}}"#));
+            assert_eq!((request.answer, request.task.ignored.len()), (answer, 0), "{members}");
         }
+        assert_eq!(parse(r#"{"prompt":"a","stream":true,"partial_images":3}"#).task.ignored, ["partial_images"]);
+        let many = "invalid value for 'partial_images': got 4. Accepted are whole numbers from 0 to 3";
+        check_invalid(r#"{"prompt":"a","partial_images":4}"#, Some("partial_images"), Some("invalid_value"), many);
+        let odd = "invalid value for 'response_format': got 'gif'. Accepted are 'b64_json', 'url'";
+        check_invalid(r#"{"prompt":"a","response_format":"gif"}"#, Some("response_format"), Some("invalid_value"), odd);
     }
 }

@@ -77,7 +77,7 @@ fn condition(sheet: &mut Sheet<'_>, params: &mut Map<String, Value>) -> Result<(
         return Ok(());
     }
     if let Some(picture) = sheet.native_picture("conditionImage")? {
-        params.insert("conditionImage".into(), picture.into());
+        params.insert("conditionImage".into(), picture);
     }
     if let Some(mode) = sheet.native_word("controlMode", &["CANNY_EDGE", "SEGMENTATION"])? {
         params.insert("controlMode".into(), mode.into());
@@ -103,7 +103,7 @@ fn color_guided(sheet: &mut Sheet<'_>, params: &mut Map<String, Value>) -> Resul
     }
     params.insert("colors".into(), colors);
     if let Some(picture) = sheet.native_picture("referenceImage")? {
-        params.insert("referenceImage".into(), picture.into());
+        params.insert("referenceImage".into(), picture);
     }
     Ok(())
 }

@@ -8,19 +8,19 @@ mod sheet;
 mod size;
 mod stability;
 
-use bytes::Bytes;
 use serde_json::Map;
 
 use crate::catalog::{Dialect, Limits};
 use crate::image::{Part, Quality, Size, Task, Unsupported};
+use crate::picture::Draft;
 use crate::wishes::Wishes;
 use sheet::Sheet;
 
 /// One call's body, and what was done to the caller's wishes to get there.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// JSON for InvokeModel.
-    pub body: Bytes,
+    /// JSON for InvokeModel, its pictures still to be made ready.
+    pub body: Draft,
     /// What was turned into something else, such as `quality=hd->premium`.
     pub mapped: Vec<String>,
     /// Members that had no effect.
@@ -33,6 +33,8 @@ pub struct Request {
     pub quality: Quality,
     /// Whether a wish that shapes the picture was left out (`drop_params`).
     pub dropped: bool,
+    /// Whether the model does something else by nature, and only can be used for this too. Others are asked first.
+    pub makeshift: bool,
 }
 
 /// What a call is made from.
@@ -50,6 +52,8 @@ pub struct Order<'a> {
     pub drop_params: bool,
     /// The seed if nobody asks for one, drawn once for the whole request.
     pub drawn_seed: u64,
+    /// Whether the caller named this model's own alias, rather than one whose fallback it is.
+    pub direct: bool,
 }
 
 impl Dialect {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 use super::{Order, Request};
 use crate::catalog::Dialect;
 use crate::image::{Format, Quality, Size, Unsupported};
+use crate::picture::{Draft, Part, Picture, Recipe, attached};
 use crate::wishes::{Wishes, describe, excerpt};
 
 /// Wishes of caller and config side by side, with the notes of what was mapped and ignored.
@@ -16,6 +17,8 @@ pub(super) struct Sheet<'a> {
     native: Map<String, Value>,
     mapped: Vec<String>,
     ignored: Vec<String>,
+    /// Pictures that the body names, by their places.
+    placed: Vec<(Picture, Recipe)>,
     style_taken: bool,
     dropped: bool,
 }
@@ -25,7 +28,7 @@ impl<'a> Sheet<'a> {
         let mut native = order.defaults.native.clone();
         native.extend(order.task.wishes.native.clone());
         let ignored = order.task.ignored.clone();
-        Self { order, native, mapped: Vec::new(), ignored, style_taken: false, dropped: false }
+        Self { order, native, mapped: Vec::new(), ignored, placed: Vec::new(), style_taken: false, dropped: false }
     }
 
     /// The caller's wish, else the config's.
@@ -148,6 +151,36 @@ impl<'a> Sheet<'a> {
         }
     }
 
+    /// The value that stands for a picture in a body: its base64 takes this place when the call is made.
+    pub(super) fn place(&mut self, picture: Picture, recipe: Recipe) -> Value {
+        self.placed.push((picture, recipe));
+        format!("{}{}", self.mark(), self.placed.len() - 1).into()
+    }
+
+    /// What begins a picture's place. Drawn for each request, so that no caller can write it.
+    fn mark(&self) -> String {
+        format!("easel:{:016x}:", self.order.drawn_seed)
+    }
+
+    /// A body's text, cut where its pictures stand.
+    fn draft(&self, body: &Value) -> Draft {
+        let (text, mark) = (body.to_string(), format!("\"{}", self.mark()));
+        let mut parts = Vec::new();
+        let mut pieces = text.split(&mark);
+        let mut before = pieces.next().unwrap_or_default().to_owned();
+        for piece in pieces {
+            let (place, after) = piece.split_once('"').unwrap_or((piece, ""));
+            if let Some((picture, recipe)) = place.parse().ok().and_then(|place: usize| self.placed.get(place)) {
+                parts.push(Part::Text(format!("{before}\"").into()));
+                parts.push(Part::Picture { picture: picture.clone(), recipe: *recipe });
+                before = "\"".to_owned();
+            }
+            before.push_str(after);
+        }
+        parts.push(Part::Text(before.into()));
+        Draft { parts }
+    }
+
     /// Takes a native member out.
     pub(super) fn native(&mut self, name: &str) -> Option<Value> {
         self.native.shift_remove(name)
@@ -176,11 +209,15 @@ impl<'a> Sheet<'a> {
         style
     }
 
-    /// A picture as base64, with a `data:` prefix cut off, which Bedrock does not take.
-    pub(super) fn native_picture(&mut self, name: &str) -> Result<Option<String>, Unsupported> {
-        Ok(self.native_text(name)?.map(|text| match text.split_once(";base64,") {
-            Some((head, data)) if head.starts_with("data:") => data.to_owned(),
-            _ => text,
+    /// A picture in a native member: its place if it came with the request; else its base64, as a config has it, with
+    /// a `data:` prefix cut off, which Bedrock does not take.
+    pub(super) fn native_picture(&mut self, name: &str) -> Result<Option<Value>, Unsupported> {
+        let Some(text) = self.native_text(name)? else { return Ok(None) };
+        let sent = attached(&text).and_then(|place| self.order.task.attached.get(place));
+        Ok(Some(match (sent, text.split_once(";base64,")) {
+            (Some(picture), _) => self.place(picture.clone(), Recipe::AsIs),
+            (None, Some((head, data))) if head.starts_with("data:") => data.into(),
+            (None, _) => text.into(),
         }))
     }
 
@@ -226,7 +263,8 @@ impl<'a> Sheet<'a> {
                 self.ignore(&name);
             }
         }
-        let body = body.to_string().into();
-        Ok(Request { body, mapped: self.mapped, ignored: self.ignored, seed, size, quality, dropped: self.dropped })
+        let body = self.draft(body);
+        let (mapped, ignored, dropped) = (self.mapped, self.ignored, self.dropped);
+        Ok(Request { body, mapped, ignored, seed, size, quality, dropped, makeshift: false })
     }
 }

@@ -62,7 +62,7 @@ fn image_to_image(sheet: &mut Sheet<'_>, body: &mut Map<String, Value>) -> Resul
     let (picture, strength) = (sheet.native_picture("image")?, sheet.native_number("strength", 0.0, 1.0)?);
     let from_picture = picture.is_some();
     if let Some(picture) = picture {
-        body.insert("image".into(), picture.into());
+        body.insert("image".into(), picture);
         // Ultra's own default; SD3.5 requires the member.
         body.insert("strength".into(), strength.unwrap_or_else(|| 0.35.into()));
     }

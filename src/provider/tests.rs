@@ -19,13 +19,14 @@ fn make(model: &str, members: Value, defaults: Value, part: Part) -> Result<Made
     let drop_params = members.remove("drop_params").is_some();
     let strict = members.remove("strict").is_some();
     let prompt = members.remove("prompt").map_or("a cat".into(), |p| p.as_str().unwrap().to_owned());
-    let task = Task { prompt, wishes: Wishes::read(members).unwrap(), drop_params, strict, ignored: Vec::new() };
+    let task = Task { prompt, wishes: Wishes::read(members).unwrap(), drop_params, strict, ..Task::default() };
     let Value::Object(defaults) = defaults else { panic!("defaults are an object") };
     let defaults = Wishes::read(defaults).unwrap();
-    let order =
-        Order { task: &task, part, defaults: &defaults, limits: &model.limits, drop_params: false, drawn_seed: 7 };
+    let (limits, drop_params, drawn_seed) = (&model.limits, false, 7);
+    let order = Order { task: &task, part, defaults: &defaults, limits, drop_params, drawn_seed, direct: true };
     let made = model.dialect.request(order)?;
-    Ok(Made { body: serde_json::from_slice(&made.body).unwrap(), mapped: made.mapped, ignored: made.ignored })
+    let body = serde_json::from_str(&made.body.abbreviated()).unwrap();
+    Ok(Made { body, mapped: made.mapped, ignored: made.ignored })
 }
 
 const NOVA: &str = "amazon.nova-canvas-v1:0";

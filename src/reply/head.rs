@@ -58,12 +58,7 @@ impl Head {
     fn look(&mut self) {
         let whole = self.held.len() / 4 * 4;
         let Ok(bytes) = STANDARD.decode(&self.held[..whole]) else { return };
-        let format = match imagesize::image_type(&bytes) {
-            Ok(imagesize::ImageType::Png) => Format::Png,
-            Ok(imagesize::ImageType::Jpeg) => Format::Jpeg,
-            Ok(imagesize::ImageType::Webp) => Format::Webp,
-            _ => return,
-        };
+        let Some(format) = Format::of(&bytes) else { return };
         let side = |n: usize| u32::try_from(n).ok();
         if let Ok(size) = imagesize::blob_size(&bytes)
             && let (Some(width), Some(height)) = (side(size.width), side(size.height))

@@ -1,4 +1,4 @@
-//! Writes events as OpenAI's JSON document, `{"created":…,"data":[{"b64_json":…}],…}`.
+//! Writes events as OpenAI's JSON document, `{"created":…,"data":[{"b64_json":…}],…}`, or with links.
 //!
 //! Pictures pass through uncopied. Must not know where they come from.
 
@@ -22,8 +22,8 @@ pub struct JsonSink {
 
 /// A member that OpenAI does not have: what was learned after the headers had gone.
 #[derive(Serialize)]
-struct Easel<'a> {
-    warnings: &'a [String],
+pub(super) struct Easel<'a> {
+    pub(super) warnings: &'a [String],
 }
 
 impl JsonSink {
@@ -51,19 +51,35 @@ impl JsonSink {
 
     /// A stretch of the picture, base64.
     pub fn bytes(&mut self, base64: Bytes) {
-        if self.pictures == 0 {
-            self.first.feed(&base64);
-        }
+        self.look(&base64);
         self.ready.push_back(base64);
     }
 
     /// The picture is whole.
     pub fn end(&mut self) {
+        self.count();
+        self.ready.push_back(Bytes::from_static(b"\"}"));
+    }
+
+    /// A stretch of a picture that goes elsewhere, base64: only looked at.
+    pub fn look(&mut self, base64: &[u8]) {
+        if self.pictures == 0 {
+            self.first.feed(base64);
+        }
+    }
+
+    /// The picture that went elsewhere is whole, and is to be fetched here.
+    pub fn link(&mut self, url: &str) {
+        let comma = if self.pictures == 0 { "" } else { "," };
+        self.ready.push_back(format!("{comma}{}", json!({ "url": url })).into());
+        self.count();
+    }
+
+    fn count(&mut self) {
         if self.pictures == 0 {
             self.first.end();
         }
         self.pictures += 1;
-        self.ready.push_back(Bytes::from_static(b"\"}"));
     }
 
     /// All pictures are there: closes the document. `size` and `output_format` are what the first picture says

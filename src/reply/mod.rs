@@ -2,12 +2,13 @@
 //!
 //! State machines without I/O; no picture is held whole. Must not know HTTP, or why a reply was asked for.
 
+mod event_sink;
 mod head;
-mod json;
 mod json_sink;
 mod scan;
 
-pub use json::Malformed;
+pub use crate::lexer::Malformed;
+pub use event_sink::EventSink;
 pub use json_sink::JsonSink;
 pub use scan::{Event, Said, Scanner};
 

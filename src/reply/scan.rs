@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::json::{Lexer, Malformed, Token};
+use crate::lexer::{Lexer, Malformed, Token};
 
 /// Most bytes of a member that is read whole; longer ones are passed over.
 const MAX_CAPTURE: usize = 64 * 1024;

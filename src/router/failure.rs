@@ -42,6 +42,8 @@ pub enum Failure {
     Denied(String),
     /// The operator's: the model is gone, or was never there; with the remedy.
     Gone(String),
+    /// The operator's: an upload could not be kept. The log says why.
+    Storage,
 }
 
 /// How long a caller is told to wait when Bedrock does not say.
@@ -80,6 +82,21 @@ impl Failure {
                 deployment.model.id, deployment.region, deployment.alias
             )),
             Kind::Retired => Self::Gone(retired(deployment)),
+        }
+    }
+
+    /// Why a call's pictures are missing from a reply that has others.
+    pub fn shortfall(&self) -> &'static str {
+        match self {
+            Self::Refused => "a picture did not come: it was filtered",
+            Self::Throttled(_) => "a picture did not come: too many requests for now",
+            Self::TimedOut => "a picture did not come: no answer in time",
+            Self::Denied(_) | Self::Gone(_) => "a picture did not come: a deployment is set up wrongly, see the log",
+            Self::Unavailable(_) | Self::Upstream { .. } => "a picture did not come: Bedrock failed",
+            Self::Storage => "a picture did not come: an upload could not be kept, see the log",
+            Self::UnknownModel { .. } | Self::NotServed(_) | Self::Unsupported(_) | Self::Invalid(_) => {
+                "a picture did not come: it could not be asked for"
+            }
         }
     }
 }

@@ -2,7 +2,9 @@
 //!
 //! Must not know HTTP's surface: it is given a job and answers paintings or a failure.
 
+mod arrivals;
 mod cooldown;
+mod explain;
 mod failure;
 mod mock;
 mod painting;
@@ -13,6 +15,9 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 
+pub use arrivals::Arrivals;
+use arrivals::Outcomes;
+pub use explain::Explanation;
 pub use failure::Failure;
 pub use painting::{Broken, Painting};
 use table::{Instead, Plan};
@@ -21,9 +26,11 @@ pub use table::{Table, ended};
 use crate::bedrock::{Client, Error, Kind, Reply};
 use crate::clock::Clock;
 use crate::config::{Config, Deployment};
-use crate::image::{Part, Task};
+use crate::image::{Part, Task, Unsupported};
 use crate::metrics::{CallLabels, Metrics};
+use crate::payload::Payload;
 use crate::provider::{Order, Request};
+use crate::raster::{self, Prints, Raster};
 use cooldown::Cooldowns;
 
 /// A deployment that was turned away, throttled or unreachable rests this long if another can take its place.
@@ -54,17 +61,8 @@ pub struct Job {
     pub disable_fallbacks: bool,
     /// Chance for this request: the seed that is drawn, the deployment, the jitter.
     pub chance: u64,
-}
-
-/// What came of a job: at least one painting, in the order of the pictures, and why others are missing.
-#[derive(Debug)]
-pub struct Gallery {
-    /// In order.
-    pub paintings: Vec<Painting>,
-    /// One sentence for each call that failed for good.
-    pub missing: Vec<String>,
-    /// How many pictures were asked for.
-    pub asked: u8,
+    /// What has been made of its pictures so far.
+    pub prints: Prints,
 }
 
 /// Sends jobs to deployments.
@@ -72,6 +70,7 @@ pub struct Gallery {
 pub struct Router {
     table: Table,
     client: Client,
+    raster: Raster,
     cooldowns: Cooldowns,
     num_retries: u32,
     clock: Clock,
@@ -81,6 +80,8 @@ pub struct Router {
 /// Who is still to be asked.
 #[derive(Clone, Copy, Debug)]
 struct Way<'a> {
+    /// The alias whose deployments the caller asked for; the others are fallbacks.
+    group: &'a str,
     next: &'a [Arc<Deployment>],
     /// Those who are asked after a content filter, instead of the rest.
     after_filter: &'a [Arc<Deployment>],
@@ -104,9 +105,10 @@ enum Step {
 
 impl Router {
     /// A router for the deployments of a config.
-    pub fn new(config: &Config, client: Client, clock: Clock, metrics: Arc<Metrics>) -> Self {
+    pub fn new(config: &Config, client: Client, raster: Raster, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let num_retries = config.num_retries;
-        Self { table: Table::new(config), client, cooldowns: Cooldowns::default(), num_retries, clock, metrics }
+        let (table, cooldowns) = (Table::new(config), Cooldowns::default());
+        Self { table, client, raster, cooldowns, num_retries, clock, metrics }
     }
 
     /// Who serves what.
@@ -128,28 +130,17 @@ impl Router {
         &self.client
     }
 
-    /// Paints: returns when every call of the job has brought the first byte of a picture or failed for good.
-    pub async fn dispatch(&self, job: &Job) -> Result<Gallery, Failure> {
-        let plan = self.plan(job)?;
-        let leader = &plan.usual[0];
-        let dropped = leader.drops.iter().any(|name| matches!(&**name, "n" | "numberOfImages"));
-        let wanted = job.task.wishes.count.filter(|_| !dropped);
-        let count = wanted.or(leader.defaults.count).unwrap_or(1);
-        let way = Way { next: &plan.usual, after_filter: &plan.after_filter };
-        let outcomes = self.paint(way, job, Part { first: 0, count }).await;
-        let (mut paintings, mut failures) = (Vec::new(), Vec::new());
-        for outcome in outcomes {
-            match outcome {
-                Ok(painting) => paintings.push(painting),
-                Err(failure) => failures.push(failure),
-            }
-        }
-        if paintings.is_empty() {
-            return Err(failures.into_iter().next().unwrap_or(Failure::Upstream { paid: false }));
-        }
-        paintings[0].request.ignored.extend(plan.ignored);
-        let missing = failures.into_iter().map(|failure| shortfall(&failure).to_owned()).collect();
-        Ok(Gallery { paintings, missing, asked: count })
+    /// Sends a job on its way, or says at once why it cannot go. What comes of it, call by call, is waited for by its
+    /// arrivals; dropped, they end the calls.
+    pub fn dispatch(self: &Arc<Self>, job: Job) -> Result<Arrivals, Failure> {
+        let mut plan = self.plan(&job)?;
+        let count = count(&job, &plan.usual[0]);
+        let (router, ignored) = (self.clone(), std::mem::take(&mut plan.ignored));
+        let calls = move |outcomes: Outcomes| async move {
+            let way = Way { group: &plan.group, next: &plan.usual, after_filter: &plan.after_filter };
+            router.paint(way, &job, Part { first: 0, count }, &outcomes).await;
+        };
+        Ok(Arrivals::new(calls, count, ignored))
     }
 
     /// The deployments that can honour the task, in the order in which they are asked; those of the alias that need
@@ -167,68 +158,62 @@ impl Router {
             true => Failure::NotServed(job.alias.clone()),
             false => Failure::UnknownModel { alias: job.alias.clone(), served: self.table.near(&job.alias) },
         };
-        let Plan { group, usual, mut after_filter, ignored } = plan.ok_or_else(unknown)?;
-        let (mut able, mut refusal) = (Vec::new(), None);
+        let Plan { group, usual, mut after_filter, ignored, mut unable } = plan.ok_or_else(unknown)?;
+        let mut able = Vec::new();
         for deployment in usual {
-            match request(&deployment, job, FIRST) {
-                Ok(request) => able.push((request.dropped, deployment)),
-                Err(unsupported) if deployment.alias == group => refusal = Some(unsupported),
-                Err(unsupported) => refusal = refusal.or(Some(unsupported)),
+            match request(&deployment, job, FIRST, &group) {
+                Ok(request) => able.push(((request.makeshift, request.dropped), deployment)),
+                Err(unsupported) => unable.push((deployment, unsupported)),
             }
         }
         // Stable, and only within the group that leads: a fallback that can do more is still a fallback.
         let lead =
             able.iter().take_while(|(_, d)| able.first().is_some_and(|(_, first)| d.alias == first.alias)).count();
-        able[..lead].sort_by_key(|(dropped, _)| *dropped);
-        after_filter.retain(|deployment| request(deployment, job, FIRST).is_ok());
-        match (able.is_empty(), refusal) {
-            (true, Some(unsupported)) => Err(Failure::Unsupported(unsupported)),
-            (true, None) => Err(unknown()),
-            (false, _) => {
-                let usual = able.into_iter().map(|(_, deployment)| deployment).collect();
-                Ok(Plan { group, usual, after_filter, ignored })
-            }
+        able[..lead].sort_by_key(|(worse, _)| *worse);
+        after_filter.retain(|deployment| request(deployment, job, FIRST, &group).is_ok());
+        if able.is_empty() {
+            // What the alias itself cannot do says more than what its fallbacks cannot.
+            let own = unable.iter().rev().find(|(deployment, _)| deployment.alias == group).or(unable.first());
+            return Err(own.map_or_else(unknown, |(_, unsupported)| Failure::Unsupported(unsupported.clone())));
         }
+        let usual = able.into_iter().map(|(_, deployment)| deployment).collect();
+        Ok(Plan { group, usual, after_filter, ignored, unable })
     }
 
     /// The whole loop of tries for one part of a job: each deployment of the plan in turn, some of them more than
     /// once, and never again once a call may have been paid for. A content filter leaves the usual way for the one
     /// that is named for it. A part that is too much for one call is cut, and each piece goes its own way from there.
-    /// One outcome for each call.
-    fn paint<'a>(
-        &'a self,
-        mut way: Way<'a>,
-        job: &'a Job,
-        part: Part,
-    ) -> BoxFuture<'a, Vec<Result<Painting, Failure>>> {
+    /// One outcome for each call, as it comes.
+    fn paint<'a>(&'a self, mut way: Way<'a>, job: &'a Job, part: Part, outcomes: &'a Outcomes) -> BoxFuture<'a, ()> {
         async move {
             let mut last = None;
             let replaceable = way.next.len() > 1;
             while let Some((deployment, after)) = way.next.split_first() {
                 let per_call = deployment.model.limits.pictures_per_call;
                 if part.count > per_call {
-                    let pieces = part.split(per_call).map(|piece| self.paint(way, job, piece));
-                    return join_all(pieces).await.into_iter().flatten().collect();
+                    let pieces = part.split(per_call).map(|piece| self.paint(way, job, piece, outcomes));
+                    join_all(pieces).await;
+                    return;
                 }
                 way.next = after;
-                let request = match request(deployment, job, part) {
-                    Ok(request) => request,
-                    Err(unsupported) => {
-                        last = last.or(Some(Failure::Unsupported(unsupported)));
+                let (request, payload) = match self.ready(deployment, job, part, way.group).await {
+                    Ok(ready) => ready,
+                    Err(failure) => {
+                        last = last.or(Some(failure));
                         continue;
                     }
                 };
                 let sibling = after.first().is_some_and(|next| next.alias == deployment.alias);
                 let tries = if sibling { 1 } else { 1 + self.retries(deployment, job) };
                 for attempt in 1..=tries {
-                    let error = match self.call(deployment, &request, job, part).await {
-                        Ok(painting) => return vec![Ok(painting)],
+                    let error = match self.call(deployment, &request, &payload, job, part).await {
+                        Ok(painting) => return outcomes.give(part, Ok(painting)),
                         Err(error) => error,
                     };
                     let failure = Failure::from_call(&error, deployment, self.clock);
                     self.rest(deployment, &error, replaceable);
                     match next_step(error.kind) {
-                        Step::Stop => return vec![Err(failure)],
+                        Step::Stop => return outcomes.give(part, Err(failure)),
                         Step::Again { at_most, wait } if attempt < tries.min(at_most) => {
                             tokio::time::sleep(wait.unwrap_or_else(|| backoff(job.chance, part, attempt))).await;
                             continue;
@@ -240,7 +225,7 @@ impl Router {
                     break;
                 }
             }
-            vec![Err(last.unwrap_or(Failure::Upstream { paid: false }))]
+            outcomes.give(part, Err(last.unwrap_or(Failure::Upstream { paid: false })));
         }
         .boxed()
     }
@@ -250,6 +235,7 @@ impl Router {
         &self,
         deployment: &Arc<Deployment>,
         request: &Request,
+        payload: &Payload,
         job: &Job,
         part: Part,
     ) -> Result<Painting, Error> {
@@ -257,7 +243,7 @@ impl Router {
         let begun = async {
             let reply = match deployment.mock {
                 true => Reply::in_memory(mock::reply(part.count)),
-                false => self.client.invoke(deployment, request.body.clone(), timeout).await?,
+                false => self.client.invoke(deployment, payload.clone(), timeout).await?,
             };
             Painting::begin(deployment.clone(), request.clone(), part, reply).await
         };
@@ -287,6 +273,25 @@ impl Router {
         result
     }
 
+    /// What a call will carry, its pictures made ready.
+    async fn ready(
+        &self,
+        deployment: &Deployment,
+        job: &Job,
+        part: Part,
+        group: &str,
+    ) -> Result<(Request, Payload), Failure> {
+        let request = request(deployment, job, part, group).map_err(Failure::Unsupported)?;
+        let payload = self.raster.payload(&request.body, &job.prints).await.map_err(|error| match error {
+            raster::Error::Picture(unsupported) => Failure::Unsupported(unsupported),
+            raster::Error::Storage(error) => {
+                tracing::error!(error, "an upload could not be kept");
+                Failure::Storage
+            }
+        })?;
+        Ok((request, payload))
+    }
+
     fn retries(&self, deployment: &Deployment, job: &Job) -> u32 {
         let configured = deployment.num_retries.unwrap_or(self.num_retries);
         job.num_retries.map_or(configured, |wanted| wanted.min(configured))
@@ -306,7 +311,14 @@ impl Router {
     }
 }
 
-fn request(deployment: &Deployment, job: &Job, part: Part) -> Result<Request, crate::image::Unsupported> {
+/// How many pictures are asked for, where `leader` is asked first.
+fn count(job: &Job, leader: &Deployment) -> u8 {
+    let dropped = leader.drops.iter().any(|name| matches!(&**name, "n" | "numberOfImages"));
+    let wanted = job.task.wishes.count.filter(|_| !dropped);
+    wanted.or(leader.defaults.count).unwrap_or(1)
+}
+
+fn request(deployment: &Deployment, job: &Job, part: Part, group: &str) -> Result<Request, Unsupported> {
     let pruned = (!deployment.drops.is_empty()).then(|| job.task.without(&deployment.drops));
     let order = Order {
         task: pruned.as_ref().unwrap_or(&job.task),
@@ -315,6 +327,7 @@ fn request(deployment: &Deployment, job: &Job, part: Part) -> Result<Request, cr
         limits: &deployment.model.limits,
         drop_params: deployment.drop_params,
         drawn_seed: job.chance,
+        direct: deployment.alias == group,
     };
     deployment.model.dialect.request(order)
 }
@@ -363,18 +376,4 @@ fn outcome(kind: Kind) -> &'static str {
 /// Bedrock quotes parts of an invalid request, which may be the prompt; everything else may be logged.
 fn loggable(error: &Error) -> &str {
     if error.kind == Kind::Invalid { "" } else { &error.detail }
-}
-
-/// Why a call's pictures are missing from a reply that has others.
-fn shortfall(failure: &Failure) -> &'static str {
-    match failure {
-        Failure::Refused => "a picture did not come: it was filtered",
-        Failure::Throttled(_) => "a picture did not come: too many requests for now",
-        Failure::TimedOut => "a picture did not come: no answer in time",
-        Failure::Denied(_) | Failure::Gone(_) => "a picture did not come: a deployment is set up wrongly, see the log",
-        Failure::Unavailable(_) | Failure::Upstream { .. } => "a picture did not come: Bedrock failed",
-        Failure::UnknownModel { .. } | Failure::NotServed(_) | Failure::Unsupported(_) | Failure::Invalid(_) => {
-            "a picture did not come: it could not be asked for"
-        }
-    }
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use crate::bedrock::{Error, Kind, Reply};
 use crate::config::Deployment;
 use crate::image::Part;
+use crate::picture::Draft;
 use crate::provider::Request;
 use crate::reply::{Event, Said, Scanner};
 
@@ -20,6 +21,13 @@ const FAREWELL: Duration = Duration::from_millis(250);
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Broken(String);
+
+impl Broken {
+    /// It broke for this reason.
+    pub fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
 
 /// A reply whose first picture has begun.
 #[derive(Debug)]
@@ -46,7 +54,7 @@ impl Painting {
         part: Part,
         reply: Reply,
     ) -> Result<Self, Error> {
-        request.body.clear();
+        request.body = Draft::default();
         let scanner = Scanner::new();
         let mut painting = Self { deployment, request, part, reply, scanner, first: None, whole: 0, ended: false };
         match painting.event().await? {
@@ -112,9 +120,7 @@ impl Painting {
 
     /// List price in US dollars of `pictures` of these, if it is known.
     pub fn price(&self, pictures: u8) -> Option<f64> {
-        let each =
-            self.deployment.price.or_else(|| self.deployment.model.price(self.request.size, self.request.quality));
-        each.map(|usd| usd * f64::from(pictures))
+        self.deployment.price_of(self.request.size, self.request.quality, pictures)
     }
 
     /// `x-amzn-RequestId`, for the log.

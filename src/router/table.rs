@@ -8,6 +8,7 @@ use std::sync::Arc;
 use time::Date;
 
 use crate::config::{Alias, Config, Deployment, Wildcard};
+use crate::image::Unsupported;
 
 /// Which deployments serve which alias.
 #[derive(Debug)]
@@ -48,6 +49,8 @@ pub(super) struct Plan {
     pub(super) after_filter: Vec<Arc<Deployment>>,
     /// What the caller asked for in vain, in the words of `x-easel-ignored`.
     pub(super) ignored: Vec<String>,
+    /// Those that cannot honour the task, and why.
+    pub(super) unable: Vec<(Arc<Deployment>, Unsupported)>,
 }
 
 impl Table {
@@ -192,7 +195,7 @@ impl Table {
         };
         let usual = in_order(&fallbacks, own);
         let after_filter = in_order(&after_filter, Vec::new());
-        Some(Plan { group, usual, after_filter, ignored })
+        Some(Plan { group, usual, after_filter, ignored, unable: Vec::new() })
     }
 }
 

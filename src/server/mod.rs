@@ -7,6 +7,7 @@ mod tls;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -20,13 +21,18 @@ use tls::TlsListener;
 
 use crate::auth::Door;
 use crate::bedrock::{Client, describe_auth, key_problem};
+use crate::blob::Spooler;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::http::{App, app};
 use crate::metrics::Metrics;
+use crate::raster::Raster;
 use crate::router::Router;
+use crate::store::Links;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+const CLEANING: Duration = Duration::from_secs(10 * 60);
 
 /// What a server is built from.
 #[derive(Debug)]
@@ -45,6 +51,8 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// Certificates to trust beside the system's.
     pub certificates: Vec<Certificate>,
+    /// Where uploads are kept while their requests last.
+    pub spool: PathBuf,
 }
 
 /// A server that listens, and does not answer yet.
@@ -90,7 +98,7 @@ pub fn system_clock() -> Clock {
 impl Server {
     /// Builds everything and listens.
     pub async fn bind(options: Options) -> Result<Self, StartError> {
-        let Options { config, address, clock, chance, root_path, tls, certificates } = options;
+        let Options { config, address, clock, chance, root_path, tls, certificates, spool } = options;
         let door = Door::new(config.master_key.clone(), config.permit_weak_key);
         if !door.may_listen(address.ip()) {
             return Err(StartError::WeakKey { address });
@@ -98,12 +106,25 @@ impl Server {
         let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         report(&config, clock);
         let metrics = Arc::new(Metrics::new());
-        let router = Router::new(&config, Client::new(clock, certificates), clock, metrics.clone());
+        let raster = Raster::new(Spooler::new(spool));
+        let client = Client::new(clock, certificates);
+        let router = Router::new(&config, client, raster.clone(), clock, metrics.clone());
         let (strict_params, open_metrics, started) = (config.strict_params, config.open_metrics, clock.unix());
         let chance = Mutex::new(chance);
         let key_header = config.key_header.clone();
+        let links = match Links::open(&config.delivery, clock) {
+            Ok(links) => Some(links),
+            Err(why) => {
+                tracing::warn!("pictures are handed over as base64 only, for links are off: {why}");
+                None
+            }
+        };
         let app = Arc::new(App {
-            router,
+            router: Arc::new(router),
+            links,
+            delivery: config.delivery.clone(),
+            scheme: if tls.is_some() { "https" } else { "http" },
+            raster,
             door,
             metrics,
             clock,
@@ -124,14 +145,14 @@ impl Server {
 
     /// Answers until `shutdown` is ready, then lets requests under way end.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        let scheme = if self.tls.is_some() { "https" } else { "http" };
-        tracing::info!("listening on {scheme}://{}", self.address()?);
+        tracing::info!("listening on {}://{}", self.app.scheme, self.address()?);
         #[expect(clippy::disallowed_methods, reason = "it is stopped when serving ends")]
         let beside = tokio::spawn(beside(self.app.clone(), self.config));
-        let routes = app(&self.app);
+        let routes = app(&self.app).into_make_service_with_connect_info::<SocketAddr>();
         let served = match self.tls {
             Some(tls) => {
-                let listener = TlsListener::new(self.listener, tls)?;
+                // Tapped for its addresses: axum knows them of no other listener but its own.
+                let listener = TlsListener::new(self.listener, tls)?.tap_io(|_| ());
                 axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
             }
             None => {
@@ -148,7 +169,18 @@ impl Server {
 /// What goes on beside serving.
 async fn beside(app: Arc<App>, config: Config) {
     let clock = app.clock;
-    tokio::join!(look_for_credentials(app), remind_daily(config, clock));
+    tokio::join!(look_for_credentials(app.clone()), remind_daily(config, clock), clean(app));
+}
+
+/// Removes pictures whose links have expired, at once and then now and again.
+async fn clean(app: Arc<App>) {
+    let Some(links) = &app.links else { return };
+    loop {
+        if let Err(error) = links.clean().await {
+            tracing::warn!(detail = %error, "the place of pictures behind links cannot be cleaned: see easel_settings.links");
+        }
+        tokio::time::sleep(CLEANING).await;
+    }
 }
 
 /// Says once a day which models have ended or soon will: nobody reads the start of a log that is months old.

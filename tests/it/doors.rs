@@ -81,7 +81,17 @@ async fn start(host: &str, variables: &[(&str, &str)]) -> Result<Server, StartEr
     let config = Config::parse(NOVA, &env, &Catalog::builtin()).unwrap();
     let address = format!("{host}:0").parse().unwrap();
     let (chance, certificates) = (fastrand::Rng::new(), Vec::new());
-    Server::bind(Options { config, address, clock: clock(), chance, root_path: None, tls: None, certificates }).await
+    Server::bind(Options {
+        config,
+        address,
+        clock: clock(),
+        chance,
+        root_path: None,
+        tls: None,
+        certificates,
+        spool: std::env::temp_dir(),
+    })
+    .await
 }
 
 #[tokio::test]

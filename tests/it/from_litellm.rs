@@ -5,7 +5,7 @@ mod page;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -30,8 +30,8 @@ impl Reply {
     }
 }
 
-async fn proxy(table: &Table, config: &str) -> TestProxy {
-    TestProxy::with(&table.configs[config]).env("LITELLM_MASTER_KEY", KEY).start().await
+async fn proxy(table: &Table, config: &str, data: &Path) -> TestProxy {
+    TestProxy::with(&table.configs[config]).env("LITELLM_MASTER_KEY", KEY).data_dir(data).start().await
 }
 
 async fn ask(proxy: &TestProxy, table: &Table, row: &Row, fault: &str) -> Reply {
@@ -122,16 +122,16 @@ fn differences(row: &Row, reply: &Reply, proxy: &TestProxy, calls_before: usize)
 /// and one for each config otherwise.
 #[tokio::test(start_paused = true)]
 async fn every_row_is_as_the_table_says() {
-    let table = Table::read();
+    let (table, data) = (Table::read(), tempfile::tempdir().unwrap());
     let mut proxies = BTreeMap::new();
     let mut wrong = Vec::new();
     for (group, row) in table.rows() {
         let own = proxy_of_its_own(row);
         let proxy = match own {
-            true => &proxy(&table, &row.config).await,
+            true => &proxy(&table, &row.config, data.path()).await,
             false => {
                 if !proxies.contains_key(&row.config) {
-                    proxies.insert(row.config.clone(), proxy(&table, &row.config).await);
+                    proxies.insert(row.config.clone(), proxy(&table, &row.config, data.path()).await);
                 }
                 &proxies[&row.config]
             }

@@ -140,9 +140,9 @@ impl Table {
 }
 
 impl Row {
-    /// Whether Easel answers pictures.
+    /// Whether Easel answers a document with pictures.
     pub(super) fn paints(&self) -> bool {
-        self.at.starts_with("POST") && self.easel.status == 200
+        self.at.starts_with("POST") && self.easel.status == 200 && self.easel.text.is_none()
     }
 
     /// Calls at Bedrock: one for an answer of pictures and none for a refusal, unless the row says otherwise.

@@ -4,6 +4,7 @@
 pub(crate) mod child;
 pub(crate) mod service;
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use easel::catalog::Catalog;
@@ -50,6 +51,7 @@ pub(crate) struct Builder {
     root_path: Option<String>,
     tls: Option<Tls>,
     certificates: Vec<reqwest::Certificate>,
+    clock: Clock,
 }
 
 /// A running Easel with its emulator.
@@ -103,6 +105,17 @@ impl Builder {
         self
     }
 
+    /// Keeps pictures behind links in this folder.
+    pub(crate) fn data_dir(self, path: &Path) -> Self {
+        self.env("EASEL_DATA_DIR", path.to_str().unwrap())
+    }
+
+    /// Another time for Easel than the tests' own.
+    pub(crate) fn clock(mut self, clock: Clock) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// Answers HTTPS with this certificate.
     pub(crate) fn tls(mut self, tls: Tls) -> Self {
         self.tls = Some(tls);
@@ -132,7 +145,9 @@ impl Builder {
         let address = "127.0.0.1:0".parse().unwrap();
         let https = self.tls.is_some();
         let (root_path, certificates) = (self.root_path, self.certificates);
-        let options = Options { config, address, clock: clock(), chance, root_path, tls: self.tls, certificates };
+        let (tls, spool) = (self.tls, std::env::temp_dir());
+        let clock = self.clock;
+        let options = Options { config, address, clock, chance, root_path, tls, certificates, spool };
         let server = Server::bind(options).await.unwrap();
         let scheme = if https { "https" } else { "http" };
         let url = format!("{scheme}://{}", server.address().unwrap());
@@ -158,6 +173,7 @@ impl TestProxy {
             root_path: None,
             tls: None,
             certificates: Vec::new(),
+            clock: clock(),
         }
     }
 

@@ -24,7 +24,7 @@ pub enum Malformed {
 
 /// What a stretch of input is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Token {
+pub(crate) enum Token {
     OpenObject,
     OpenArray,
     CloseObject,
@@ -74,7 +74,7 @@ enum Number {
 
 /// The place in the grammar.
 #[derive(Clone, Debug)]
-pub(super) struct Lexer {
+pub(crate) struct Lexer {
     state: State,
     /// Whether each open level is an object.
     objects: Vec<bool>,
@@ -82,29 +82,29 @@ pub(super) struct Lexer {
 }
 
 impl Lexer {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { state: State::Value, objects: Vec::new(), offset: 0 }
     }
 
     /// Open objects and arrays.
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         self.objects.len()
     }
 
     /// Whether the document is complete.
-    pub(super) fn done(&self) -> bool {
+    pub(crate) fn done(&self) -> bool {
         self.state == State::Done
     }
 
     /// The error for input that ends here, if it may not.
-    pub(super) fn finish(&self) -> Result<(), Malformed> {
+    pub(crate) fn finish(&self) -> Result<(), Malformed> {
         if self.done() { Ok(()) } else { Err(Malformed::Truncated(self.offset)) }
     }
 
     /// The next token of `input` and how many bytes lie up to its end; `None` when all of it is spent.
     /// White space before a token belongs to it. With `sifted` the caller refuses control characters in text itself,
     /// and a stretch of text is looked through once less.
-    pub(super) fn next(&mut self, input: &[u8], sifted: bool) -> Result<Option<(Token, usize)>, Malformed> {
+    pub(crate) fn next(&mut self, input: &[u8], sifted: bool) -> Result<Option<(Token, usize)>, Malformed> {
         if let State::Text { key } = self.state {
             return self.text(input, key, sifted);
         }

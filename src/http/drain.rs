@@ -1,0 +1,117 @@
+//! Moves pictures from paintings to the caller. Those that are not yet read wait in their sockets.
+//!
+//! Must not know in which form they go out, and holds none.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::unfold;
+
+use super::access::Story;
+use super::extract::App;
+use super::sink::Sink;
+use crate::metrics::PictureLabels;
+use crate::router::{Arrivals, Broken, Failure, Painting};
+
+/// The pictures of one request on their way out.
+pub(super) struct Drain {
+    app: Arc<App>,
+    arrivals: Arrivals,
+    /// The one that is being handed over.
+    current: Option<Painting>,
+    sink: Sink,
+    warnings: Vec<String>,
+    /// The last of the calls that failed for good.
+    failure: Option<Failure>,
+    story: Arc<Story>,
+    closed: bool,
+}
+
+impl Drain {
+    pub(super) fn new(app: Arc<App>, arrivals: Arrivals, sink: Sink, story: Arc<Story>) -> Self {
+        Self { app, arrivals, current: None, sink, warnings: Vec::new(), failure: None, story, closed: false }
+    }
+
+    /// The reply. An error ends the caller's connection in the middle of a chunk, so that what has come of a picture
+    /// cannot pass for a whole one.
+    pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Broken>> {
+        unfold(self, |mut drain| async move { drain.next().await.map(|bytes| (bytes, drain)) })
+    }
+
+    async fn next(&mut self) -> Option<Result<Bytes, Broken>> {
+        loop {
+            if let Some(bytes) = self.sink.pop() {
+                return Some(Ok(bytes));
+            }
+            if self.closed {
+                return None;
+            }
+            if let Err(error) = self.step().await {
+                self.closed = true;
+                self.app.metrics.broken.inc();
+                tracing::warn!(detail = %error, "a reply broke in the middle of a picture");
+                return Some(Err(error));
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), Broken> {
+        let Some(painting) = &mut self.current else {
+            match self.arrivals.next().await {
+                Some(Ok(painting)) => self.begin(painting),
+                Some(Err(failure)) => self.miss(failure),
+                None => self.close(),
+            }
+            return Ok(());
+        };
+        // The other calls go on meanwhile.
+        let event = tokio::select! {
+            biased;
+            event = painting.next() => event?,
+            never = self.arrivals.go_on() => match never {},
+        };
+        match event {
+            Some(event) => self.sink.take(event).await?,
+            None => self.settle(),
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, painting: Painting) {
+        self.story.begins(&painting);
+        self.current = Some(painting);
+    }
+
+    /// A call has failed for good.
+    fn miss(&mut self, failure: Failure) {
+        self.warnings.push(failure.shortfall().to_owned());
+        self.failure = Some(failure);
+    }
+
+    /// A painting has been handed over: what it cost, and what it lacks.
+    fn settle(&mut self) {
+        let Some(painting) = self.current.take() else { return };
+        let whole = painting.whole();
+        let cost = painting.price(whole).unwrap_or_default();
+        self.story.delivered(whole, cost);
+        self.warnings.extend(painting.shortfall());
+        self.sink.settle(&self.warnings);
+        let labels =
+            PictureLabels { alias: self.story.alias().to_owned(), model: painting.deployment.model.id.clone() };
+        self.app.metrics.pictures.get_or_create(&labels).inc_by(whole.into());
+        self.app.metrics.cost.get_or_create(&labels).inc_by(cost);
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
+        if !self.warnings.is_empty() {
+            self.app.metrics.incomplete.inc();
+            let (asked, pictures) = (self.arrivals.asked(), self.sink.pictures());
+            tracing::warn!(asked, pictures, why = self.warnings.join("; "), "fewer pictures than asked for");
+        }
+        if let Some(error) = self.sink.finish(&self.warnings, self.failure.take()) {
+            self.story.failed(error.code());
+        }
+    }
+}

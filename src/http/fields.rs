@@ -1,0 +1,150 @@
+//! The body of a request, JSON or form: its members, and its pictures in files of their own.
+//!
+//! Holds no more of a body than a quarter of a megabyte at a time. Must not know what the members mean, save which may
+//! be pictures.
+
+use std::sync::Arc;
+
+use axum::body::{Body, BodyDataStream};
+use axum::extract::{FromRequest, Request};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use http::header::CONTENT_TYPE;
+use serde_json::{Map, Value};
+
+use super::error::ApiError;
+use super::extract::App;
+use super::{form, pictures};
+use crate::blob::{Blob, Spooler};
+use crate::image::Intent;
+use crate::openai::{ImageRequest, Invalid, Slimmer, Step, Unreadable, members};
+use crate::picture::Picture;
+
+/// Sixteen pictures of a dozen megabytes; Bedrock takes less, but large ones are made smaller.
+const MAX_BODY: usize = 200_000_000;
+
+/// JSON up to this length is held and read at once.
+const MAX_HELD: usize = 256 * 1024;
+
+/// A body whose pictures have been read.
+#[derive(Debug)]
+pub(super) struct Fields {
+    /// Pictures in them are named by `picture::attachment`.
+    pub(super) members: Map<String, Value>,
+    pub(super) pictures: Vec<Picture>,
+}
+
+impl Fields {
+    /// The request in them; `drops` are the members left out for the model it names.
+    pub(super) fn image_request(
+        self,
+        intent: Intent,
+        drops: impl FnOnce(Option<&str>) -> Vec<String>,
+    ) -> Result<ImageRequest, ApiError> {
+        Ok(ImageRequest::from_members(self.members, self.pictures, intent, drops)?)
+    }
+}
+
+impl FromRequest<Arc<App>> for Fields {
+    type Rejection = ApiError;
+
+    /// JSON is read whatever its content type says: curl calls it a form.
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let kind = kind.to_owned();
+        let spooler = app.raster.spooler();
+        let mut reading = Reading::new(request.into_body());
+        let (mut members, files) = match form::boundary(&kind) {
+            Some(boundary) if !reading.is_object().await? => form::read(reading, boundary, spooler).await?,
+            _ => json(reading, &kind, spooler).await?,
+        };
+        let pictures = pictures::read(app, &mut members, &files).await?;
+        Ok(Self { members, pictures })
+    }
+}
+
+async fn json(
+    mut reading: Reading,
+    kind: &str,
+    spooler: &Spooler,
+) -> Result<(Map<String, Value>, Vec<Blob>), ApiError> {
+    let mut held = BytesMut::new();
+    while held.len() <= MAX_HELD {
+        match reading.next().await? {
+            Some(piece) => held.extend_from_slice(&piece),
+            None => return members(&held).map(|members| (members, Vec::new())).map_err(|error| refusal(error, kind)),
+        }
+    }
+    let (rest, files) = slimmed(held.freeze(), reading, spooler).await?;
+    members(&rest).map(|members| (members, files)).map_err(|error| refusal(error, kind))
+}
+
+/// What is no JSON, and does not pretend to be.
+fn refusal(invalid: Invalid, kind: &str) -> ApiError {
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    match kind.starts_with("multipart/") || kind == "application/x-www-form-urlencoded" {
+        true => ApiError::not_json(&kind),
+        false => invalid.into(),
+    }
+}
+
+/// A body too long to be held: its long texts go into files as they come.
+async fn slimmed(begun: Bytes, mut reading: Reading, spooler: &Spooler) -> Result<(Bytes, Vec<Blob>), ApiError> {
+    let (mut slimmer, mut files, mut open) = (Slimmer::new(), Vec::new(), None);
+    let mut piece = Some(begun);
+    while let Some(mut input) = piece {
+        while let Some(step) = slimmer.next(&mut input).map_err(unreadable)? {
+            let mut spool = open.take().unwrap_or_else(|| spooler.spool());
+            let (Step::Bytes(bytes) | Step::Ends(bytes)) = &step;
+            spool.write(bytes).await.map_err(|error| ApiError::storage(&error))?;
+            pictures::check_length("image", spool.len())?;
+            match step {
+                Step::Bytes(_) => open = Some(spool),
+                Step::Ends(_) => files.push(spool.finish().await.map_err(|error| ApiError::storage(&error))?),
+            }
+        }
+        piece = reading.next().await?;
+    }
+    Ok((slimmer.finish().map_err(unreadable)?.into(), files))
+}
+
+fn unreadable(error: Unreadable) -> ApiError {
+    match error {
+        Unreadable::Json(error) => Invalid::body(&format!("the body is not valid JSON: {error}")).into(),
+        Unreadable::LongText(_) | Unreadable::TooLong => {
+            Invalid::body(&format!("the body cannot be read: {error}")).into()
+        }
+    }
+}
+
+/// A body as it comes, up to a length.
+pub(super) struct Reading {
+    stream: BodyDataStream,
+    /// What has been looked at and not yet been taken.
+    begun: Option<Bytes>,
+    length: usize,
+}
+
+impl Reading {
+    fn new(body: Body) -> Self {
+        Self { stream: body.into_data_stream(), begun: None, length: 0 }
+    }
+
+    /// Whether it begins as a JSON object does, whatever it is called.
+    async fn is_object(&mut self) -> Result<bool, ApiError> {
+        let begun = self.next().await?;
+        let first = begun.iter().flatten().find(|byte| !byte.is_ascii_whitespace()).copied();
+        self.begun = begun;
+        Ok(first == Some(b'{'))
+    }
+
+    /// The next piece; `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
+        if let Some(begun) = self.begun.take() {
+            return Ok(Some(begun));
+        }
+        let piece = self.stream.next().await.transpose().map_err(|_| ApiError::unreadable_body())?;
+        self.length += piece.as_ref().map_or(0, Bytes::len);
+        if self.length > MAX_BODY { Err(ApiError::too_large(MAX_BODY)) } else { Ok(piece) }
+    }
+}

@@ -1,0 +1,162 @@
+//! Pictures in a folder: written beside, then renamed, so that each is there whole or not at all.
+//!
+//! Must not remove what has a name of another kind, or hold a picture.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tempfile::TempPath;
+use tokio::fs::File;
+use tokio::io::{AsyncWriteExt, BufWriter};
+use tokio::task::spawn_blocking;
+
+use super::Name;
+use crate::clock::Clock;
+
+/// How names of pictures end that are not whole.
+const PART: &str = ".part";
+
+/// A part that has not grown for so long was left by a crash.
+const PART_LIFE: Duration = Duration::from_secs(3600);
+
+/// What is held before it is written.
+const BUFFER: usize = 128 * 1024;
+
+/// A folder of pictures.
+#[derive(Clone, Debug)]
+pub(super) struct Folder {
+    path: Arc<Path>,
+    life: Duration,
+    clock: Clock,
+    bounds: Arc<Bounds>,
+}
+
+#[derive(Debug)]
+struct Bounds {
+    max_bytes: u64,
+    /// What is in the folder, as far as this process knows.
+    held: AtomicU64,
+    /// Whoever holds it cleans.
+    turn: Mutex<()>,
+}
+
+impl Folder {
+    /// The folder `links` of a data folder, both made where they are missing, for their owner only. Tries whether it
+    /// can be written.
+    pub(super) fn open(data_dir: &Path, max_bytes: u64, life: Duration, clock: Clock) -> io::Result<Self> {
+        let path = data_dir.join("links");
+        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        tempfile::tempfile_in(&path)?;
+        let bounds = Bounds { max_bytes, held: AtomicU64::new(0), turn: Mutex::new(()) };
+        Ok(Self { path: path.into(), life, clock, bounds: Arc::new(bounds) })
+    }
+
+    pub(super) fn writer(&self) -> io::Result<Writer> {
+        let (file, path) = tempfile::Builder::new().suffix(PART).tempfile_in(&self.path)?.into_parts();
+        Ok(Writer { folder: self.clone(), file: BufWriter::with_capacity(BUFFER, File::from_std(file)), path })
+    }
+
+    /// The file of a picture, if it is there.
+    pub(super) async fn find(&self, name: Name) -> Option<PathBuf> {
+        let path = self.path.join(name.to_string());
+        tokio::fs::try_exists(&path).await.is_ok_and(|there| there).then_some(path)
+    }
+
+    pub(super) async fn read(&self, name: Name) -> io::Result<Option<File>> {
+        match File::open(self.path.join(name.to_string())).await {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Removes what has expired and what a crash has left; then, if there is too much, the oldest.
+    pub(super) async fn clean(&self) -> io::Result<()> {
+        let folder = self.clone();
+        spawn_blocking(move || folder.sweep()).await.map_err(io::Error::other)?
+    }
+
+    fn sweep(&self) -> io::Result<()> {
+        let _turn = self.bounds.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let mut pictures = Vec::new();
+        for entry in fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let (path, file_name) = (entry.path(), entry.file_name());
+            // What is gone by now was removed by another process that shares the folder.
+            let Ok(known) = entry.metadata() else { continue };
+            let modified = known.modified()?;
+            let age = now.duration_since(modified).unwrap_or_default();
+            let name = file_name.to_str().unwrap_or_default();
+            match name.parse::<Name>() {
+                Ok(_) if age < self.life => pictures.push((modified, known.len(), path)),
+                Ok(_) => remove(&path)?,
+                Err(()) if name.ends_with(PART) && age > PART_LIFE => remove(&path)?,
+                Err(()) => {}
+            }
+        }
+        self.trim(pictures)
+    }
+
+    /// Removes the oldest until some room is left, so that not every new picture has to make its own. Never the newest.
+    fn trim(&self, mut pictures: Vec<(SystemTime, u64, PathBuf)>) -> io::Result<()> {
+        let mut held: u64 = pictures.iter().map(|(_, length, _)| length).sum();
+        pictures.sort();
+        pictures.pop();
+        if held > self.bounds.max_bytes {
+            for (_, length, path) in pictures {
+                if held <= self.bounds.max_bytes / 10 * 9 {
+                    break;
+                }
+                remove(&path)?;
+                held -= length;
+            }
+        }
+        self.bounds.held.store(held, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// A picture being written; the file goes when this is dropped.
+#[derive(Debug)]
+pub(super) struct Writer {
+    folder: Folder,
+    file: BufWriter<File>,
+    path: TempPath,
+}
+
+impl Writer {
+    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes).await
+    }
+
+    pub(super) async fn finish(mut self, name: Name) -> io::Result<()> {
+        self.file.flush().await?;
+        let file = self.file.into_inner().into_std().await;
+        let (path, target, now) = (self.path, self.folder.path.join(name.to_string()), self.folder.clock.now());
+        let persist = move || {
+            // Its age is told by the clock of this process, like that of its links.
+            file.set_modified(now)?;
+            // A machine that loses power must not find half a picture under a whole one's name.
+            file.sync_all()?;
+            path.persist(target)?;
+            Ok::<_, io::Error>(file.metadata()?.len())
+        };
+        let length = spawn_blocking(persist).await.map_err(io::Error::other)??;
+        let bounds = &self.folder.bounds;
+        let held = bounds.held.fetch_add(length, Ordering::Relaxed) + length;
+        if held > bounds.max_bytes { self.folder.clean().await } else { Ok(()) }
+    }
+}

@@ -1,0 +1,112 @@
+//! Base64 to bytes, in whatever pieces it comes.
+//!
+//! Holds at most three characters. Must not know where the text comes from.
+
+use base64::Engine;
+use base64::alphabet::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+/// Takes padding and its absence: some clients leave it out.
+const ENGINE: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// The text is not base64.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is not base64")]
+pub struct NotBase64;
+
+/// Decodes one text.
+#[derive(Clone, Debug, Default)]
+pub struct Decoder {
+    /// What is left of a group of four.
+    rest: Vec<u8>,
+    /// A group with padding has come, so nothing may follow.
+    padded: bool,
+}
+
+impl Decoder {
+    /// A decoder at the start of a text.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The bytes of the next characters, as far as they are complete.
+    pub fn feed(&mut self, mut text: &[u8]) -> Result<Vec<u8>, NotBase64> {
+        if self.padded && !text.is_empty() {
+            return Err(NotBase64);
+        }
+        let mut bytes = Vec::with_capacity((self.rest.len() + text.len()) / 4 * 3);
+        if !self.rest.is_empty() {
+            let missing = (4 - self.rest.len()).min(text.len());
+            self.rest.extend_from_slice(&text[..missing]);
+            text = &text[missing..];
+            if self.rest.len() < 4 {
+                return Ok(bytes);
+            }
+            let group = std::mem::take(&mut self.rest);
+            self.decode(&group, &mut bytes)?;
+            if self.padded && !text.is_empty() {
+                return Err(NotBase64);
+            }
+        }
+        let (groups, rest) = text.split_at(text.len() / 4 * 4);
+        self.decode(groups, &mut bytes)?;
+        if self.padded && !rest.is_empty() {
+            return Err(NotBase64);
+        }
+        self.rest = rest.to_vec();
+        Ok(bytes)
+    }
+
+    /// The last bytes, of a group without its padding.
+    pub fn finish(self) -> Result<Vec<u8>, NotBase64> {
+        let mut bytes = Vec::new();
+        ENGINE.decode_vec(&self.rest, &mut bytes).map_err(|_| NotBase64)?;
+        Ok(bytes)
+    }
+
+    fn decode(&mut self, groups: &[u8], bytes: &mut Vec<u8>) -> Result<(), NotBase64> {
+        self.padded |= groups.last() == Some(&b'=');
+        ENGINE.decode_vec(groups, bytes).map_err(|_| NotBase64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_cut_gives_the_same() {
+        for length in 0..=20_u8 {
+            let bytes: Vec<u8> = (0..length).map(|i| i.wrapping_mul(97)).collect();
+            let text = base64::engine::general_purpose::STANDARD.encode(&bytes);
+            for text in [text.as_str(), text.trim_end_matches('=')] {
+                for cut in 0..=text.len() {
+                    for size in 1..6 {
+                        let (mut decoder, mut read) = (Decoder::new(), Vec::new());
+                        read.extend(decoder.feed(&text.as_bytes()[..cut]).unwrap());
+                        for piece in text.as_bytes()[cut..].chunks(size) {
+                            read.extend(decoder.feed(piece).unwrap());
+                        }
+                        read.extend(decoder.finish().unwrap());
+                        assert_eq!(read, bytes);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_base64_is_refused() {
+        for text in ["A", "AB=C", "AA==AA==", "A A=", "AA-_", "====", "ABCDE"] {
+            for size in 1..6 {
+                let mut decoder = Decoder::new();
+                let fed: Result<Vec<_>, _> = text.as_bytes().chunks(size).map(|piece| decoder.feed(piece)).collect();
+                assert!(fed.and_then(|_| decoder.finish()).is_err(), "{text} in pieces of {size}");
+            }
+        }
+    }
+}
