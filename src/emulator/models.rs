@@ -37,7 +37,7 @@ const NAMED: [Model; 7] = [
     Model::StableDiffusionXl,
 ];
 
-/// Models that a customer may have throughput for, with the words that the names of such ARNs begin with.
+/// Models that a customer may have for himself, with the words that the names of such ARNs begin with.
 const PROVISIONED: [(&str, Model); 4] = [
     ("novacanvas", Model::NovaCanvas),
     ("titanv1", Model::TitanV1),
@@ -92,7 +92,7 @@ impl Model {
         let found = match kind {
             "foundation-model" | "inference-profile" => return Self::public(name, id),
             "custom-model" => Self::custom(name),
-            "provisioned-model" => PROVISIONED.iter().find(|(word, _)| name.starts_with(word)).map(|row| row.1),
+            "provisioned-model" | "application-inference-profile" => Self::private(name),
             _ => None,
         };
         found.ok_or_else(Problem::invalid_model)
@@ -109,6 +109,12 @@ impl Model {
             Self::Service(_) if base == name => Err(Problem::needs_profile(asked)),
             _ => Ok(model),
         }
+    }
+
+    /// What a customer has for himself. On AWS its name tells nothing; here it is a model's id or begins with its word.
+    fn private(name: &str) -> Option<Self> {
+        let word = PROVISIONED.iter().find(|(word, _)| name.starts_with(word)).map(|row| row.1);
+        word.or_else(|| Self::all().find(|model| model.id() == name.strip_prefix("us.").unwrap_or(name)))
     }
 
     /// `amazon.titan-image-generator-v2:0/abcdefghij12`: the model that was customised, then twelve letters or digits.
@@ -156,6 +162,9 @@ mod tests {
             (&arn("provisioned-model/titanv1abcde"), Model::TitanV1),
             (&arn("provisioned-model/titanv2abcde"), Model::TitanV2),
             (&arn("provisioned-model/sdxl12345678"), Model::StableDiffusionXl),
+            (&arn("provisioned-model/amazon.titan-image-generator-v2:0"), Model::TitanV2),
+            (&arn("application-inference-profile/titanv2abcde"), Model::TitanV2),
+            (&arn("application-inference-profile/us.stability.sd3-5-large-v1:0"), Model::StableDiffusion35),
         ] {
             assert_eq!(Model::resolve(id), Ok(model), "{id}");
         }

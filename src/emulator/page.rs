@@ -33,7 +33,7 @@ pub(super) fn page(host: &str) -> String {
     }
     text.push_str(
         "\nTitan and Stable Diffusion XL have ended; they answer behind the ARNs of custom and provisioned models only,\n\
-        the latter named titanv1..., titanv2..., sdxl... or novacanvas....\n",
+        the latter named by the id or titanv1..., titanv2..., sdxl....\n",
     );
     text.push_str("\nFaults, by --fault NAME or by emulate:NAME inside a prompt:\n\n");
     for (name, help) in Fault::names() {
