@@ -112,6 +112,15 @@ impl Format {
     }
 }
 
+/// How a picture is to be encoded anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoding {
+    /// As what.
+    pub format: Format,
+    /// How true to the picture, 0 to 100; means nothing to PNG.
+    pub quality: u8,
+}
+
 /// How much care the model takes, and what it costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -77,6 +77,9 @@ pub struct Config {
     pub default_model: String,
     /// `/metrics` answers without the key (`litellm_settings.require_auth_for_metrics_endpoint: false`).
     pub open_metrics: bool,
+    /// Hosts that pictures are fetched from when a request names them by link (`easel_settings.picture_hosts`), in small
+    /// letters; `*.example.com` is all below one.
+    pub picture_hosts: Vec<String>,
     /// Refuse members that nobody knows (`easel_settings.strict_params`).
     pub strict_params: bool,
     /// How pictures are handed over.

@@ -19,7 +19,7 @@ mod try_on;
 use serde_json::Map;
 
 use crate::catalog::{Dialect, Limits};
-use crate::image::{Part, Quality, Size, Task, Unsupported};
+use crate::image::{Encoding, Part, Quality, Size, Task, Unsupported};
 use crate::picture::Draft;
 use crate::wishes::Wishes;
 use sheet::Sheet;
@@ -33,6 +33,8 @@ pub struct Request {
     pub mapped: Vec<String>,
     /// Members that had no effect.
     pub ignored: Vec<String>,
+    /// How the pictures have to be encoded anew, where the model cannot do it as the caller wants.
+    pub transcode: Option<Encoding>,
     /// The seed that the body carries, if it has one.
     pub seed: Option<u64>,
     /// The size that is paid for.

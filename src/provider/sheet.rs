@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{Order, Request};
 use super::{field, light};
-use crate::image::{Format, Quality, Size, Unsupported};
+use crate::image::{Encoding, Format, Quality, Size, Unsupported};
 use crate::picture::{Draft, Part, Picture, Recipe};
 use crate::wishes::{SizeWish, Wishes, excerpt};
 
@@ -25,6 +25,7 @@ pub(super) struct Sheet<'a> {
     ignored: Vec<String>,
     /// Pictures that the body names, by their places.
     pub(super) placed: Vec<(Picture, Recipe)>,
+    transcode: Option<Encoding>,
     /// Hints that had an effect after all.
     honoured: Vec<&'static str>,
     dropped: bool,
@@ -42,9 +43,19 @@ impl<'a> Sheet<'a> {
         let mut native = order.defaults.native.clone();
         native.extend(order.task.wishes.native.clone());
         let (images, mask, ignored) = (order.task.images.clone(), order.task.mask.clone(), order.task.ignored.clone());
-        let (mapped, placed, honoured) = (Vec::new(), Vec::new(), Vec::new());
-        let (makeshift, dropped) = (false, false);
-        let mut sheet = Self { order, native, images, mask, makeshift, mapped, ignored, placed, honoured, dropped };
+        let mut sheet = Self {
+            order,
+            native,
+            images,
+            mask,
+            makeshift: false,
+            mapped: Vec::new(),
+            ignored,
+            placed: Vec::new(),
+            transcode: None,
+            honoured: Vec::new(),
+            dropped: false,
+        };
         sheet.adopt_pictures();
         sheet
     }
@@ -149,16 +160,22 @@ impl<'a> Sheet<'a> {
         Some(quality)
     }
 
-    /// The encoding, if the model has it; absent where nobody asks.
+    /// The encoding to ask the model for; absent where nobody asks. What it lacks, or cannot compress as the caller
+    /// wants, it paints as PNG, and that is encoded anew when it comes.
     pub(super) fn output_format(&mut self) -> Result<Option<Format>, Unsupported> {
         let Some(format) = self.wish(|w| w.output_format) else { return Ok(None) };
-        let formats = &self.order.limits.formats;
-        if formats.contains(&format) {
+        if format == Format::Jpeg && self.wish(|w| w.background.as_deref()) == Some("transparent") {
+            let message =
+                "'output_format' is 'jpeg', and 'background' is 'transparent', which JPEG has not. Use 'png' or 'webp'";
+            return self.refuse(Unsupported::new("output_format", message)).map(|()| None);
+        }
+        let (formats, quality) = (&self.order.limits.formats, self.wish(|w| w.output_compression).unwrap_or(100));
+        if formats.contains(&format) && (format == Format::Png || quality == 100) {
             return Ok(Some(format));
         }
-        let names: Vec<_> = formats.iter().map(|f| format!("'{}'", f.name())).collect();
-        let message = format!("'output_format' is '{}'. This model answers with {}", format.name(), names.join(", "));
-        self.refuse(Unsupported::new("output_format", message)).map(|()| None)
+        self.transcode = Some(Encoding { format, quality });
+        let lossless = formats.iter().find(|format| **format == Format::Png);
+        Ok(lossless.or(formats.first()).copied())
     }
 
     /// Hints have no effect and never refuse; a transparent background shapes the picture, so it does.
@@ -169,7 +186,7 @@ impl<'a> Sheet<'a> {
             ("style", wishes.style.is_some()),
             ("moderation", plain(&wishes.moderation)),
             ("input_fidelity", wishes.input_fidelity.is_some()),
-            ("output_compression", wishes.output_compression.is_some_and(|c| c < 100)),
+            ("output_compression", wishes.output_compression.is_some_and(|c| c < 100) && self.transcode.is_none()),
         ] {
             if said && !self.honoured.contains(&name) {
                 self.ignore(name);
@@ -300,8 +317,8 @@ impl<'a> Sheet<'a> {
         self.mapped.extend(notes);
         let body = self.draft(&text);
         let Bill { seed, size, quality } = bill;
-        let Self { mapped, ignored, dropped, makeshift, .. } = self;
-        Ok(Request { body, mapped, ignored, seed, size, quality, dropped, makeshift })
+        let Self { mapped, ignored, transcode, dropped, makeshift, .. } = self;
+        Ok(Request { body, mapped, ignored, transcode, seed, size, quality, dropped, makeshift })
     }
 }
 

@@ -24,6 +24,7 @@ use crate::bedrock::{Client, describe_auth, key_problem};
 use crate::blob::Spooler;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
+use crate::fetch::Fetcher;
 use crate::http::{App, app};
 use crate::metrics::Metrics;
 use crate::raster::Raster;
@@ -125,6 +126,7 @@ impl Server {
             delivery: config.delivery.clone(),
             scheme: if tls.is_some() { "https" } else { "http" },
             raster,
+            fetcher: Fetcher::new(config.picture_hosts.clone()),
             door,
             metrics,
             clock,

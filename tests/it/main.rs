@@ -5,6 +5,7 @@
 mod broken_upstream;
 mod catalogue;
 mod chain;
+mod chat;
 mod check;
 mod config;
 mod config_signing;
@@ -13,10 +14,12 @@ mod doors;
 mod emulator;
 mod events;
 mod files;
+mod formats;
 mod from_litellm;
 mod generations;
 mod links;
 mod litellm_keys;
+
 mod openapi;
 mod parameters;
 mod proxies;
@@ -28,5 +31,6 @@ mod secrecy;
 mod signing;
 mod support;
 mod tidy;
+
 mod validate;
 mod who_edits;

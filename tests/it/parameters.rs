@@ -101,7 +101,7 @@ fn outcome(catalog: &Catalog, case: &Case, base: &Request, name: &str, value: &V
         Err(refused) => return Outcome::Refused(refused.message),
     };
     let notes: Vec<_> = made.mapped.iter().filter(|note| !base.mapped.contains(note)).cloned().collect();
-    let changed = made.body.abbreviated() != base.body.abbreviated();
+    let changed = made.body.abbreviated() != base.body.abbreviated() || made.transcode != base.transcode;
     match () {
         () if !notes.is_empty() => Outcome::Mapped(notes.join(", ")),
         // The pictures of several calls are counted by the calls.

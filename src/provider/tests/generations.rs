@@ -142,12 +142,6 @@ fn stability_maps_refuses_and_drops() {
     );
     check_refused(
         CORE,
-        json!({"output_format": "webp"}),
-        "output_format",
-        "'output_format' is 'webp'. This model answers with 'png', 'jpeg'",
-    );
-    check_refused(
-        CORE,
         json!({"cfgScale": 8}),
         "cfgScale",
         "'cfgScale' is nothing this model takes here. Leave it out, or send drop_params: true",
@@ -185,6 +179,35 @@ fn stability_paints_over_a_picture() {
         &[],
         &["size"],
     );
+}
+
+/// What is asked of the model, what is made of its answer, and what has no effect.
+#[track_caller]
+fn check_encoding(model: &str, members: Value, asked: Option<&str>, transcode: Option<(Format, u8)>, ignored: &[&str]) {
+    let made = make(model, members, json!({}), ONE).unwrap();
+    assert_eq!(made.body["output_format"].as_str(), asked);
+    assert_eq!(made.transcode, transcode.map(|(format, quality)| Encoding { format, quality }));
+    assert_eq!((made.mapped.len(), &*made.ignored), (0, &*ignored.iter().map(ToString::to_string).collect::<Vec<_>>()));
+}
+
+#[test]
+fn encodings_are_the_models_own_where_it_has_them() {
+    let plain = |format: &str| json!({"output_format": format});
+    let squeezed = |format: &str| json!({"output_format": format, "output_compression": 60});
+    check_encoding(NOVA, json!({}), None, None, &[]);
+    check_encoding(NOVA, plain("png"), None, None, &[]);
+    check_encoding(NOVA, plain("jpeg"), None, Some((Format::Jpeg, 100)), &[]);
+    check_encoding(NOVA, squeezed("webp"), None, Some((Format::Webp, 60)), &[]);
+    check_encoding(NOVA, squeezed("png"), None, None, &["output_compression"]);
+    check_encoding(NOVA, json!({"output_compression": 60}), None, None, &["output_compression"]);
+    check_encoding(NOVA, json!({"output_compression": 100}), None, None, &[]);
+    check_encoding(CORE, plain("jpeg"), Some("jpeg"), None, &[]);
+    check_encoding(CORE, plain("webp"), Some("png"), Some((Format::Webp, 100)), &[]);
+    check_encoding(CORE, squeezed("jpeg"), Some("png"), Some((Format::Jpeg, 60)), &[]);
+    check_encoding(SD35, plain("webp"), Some("webp"), None, &[]);
+    let message =
+        "'output_format' is 'jpeg', and 'background' is 'transparent', which JPEG has not. Use 'png' or 'webp'";
+    check_refused(NOVA, json!({"output_format": "jpeg", "background": "transparent"}), "output_format", message);
 }
 
 #[test]

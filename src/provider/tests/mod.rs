@@ -42,6 +42,7 @@ struct Ask {
 #[derive(Debug)]
 struct Made {
     body: Value,
+    transcode: Option<Encoding>,
     mapped: Vec<String>,
     ignored: Vec<String>,
     request: Request,
@@ -103,7 +104,8 @@ impl Ask {
         let order = Order { task: &task, part, defaults: &defaults, limits, drop_params, drawn_seed, asked };
         let request = model.dialect.request(order)?;
         let body = serde_json::from_str(&request.body.abbreviated()).unwrap();
-        Ok(Made { body, mapped: request.mapped.clone(), ignored: request.ignored.clone(), request })
+        let (transcode, mapped, ignored) = (request.transcode, request.mapped.clone(), request.ignored.clone());
+        Ok(Made { body, transcode, mapped, ignored, request })
     }
 
     #[track_caller]

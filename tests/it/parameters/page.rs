@@ -25,6 +25,8 @@ Native members may stand at the top of a request, or in the objects that AWS has
 texts. Those of another family are mapped where they have a counterpart. What stands in some rows of these tables and not in
 another is refused there. Members that nobody knows are ignored; so are Stable Diffusion XL's own elsewhere.
 
+An `output_format` or `output_compression` that a model does not have is made of what it paints, after it has come.
+
 `POST /v1/images/validate` takes any request and answers which model would paint, with which body, at what price.
 
 ## What an edit asks for
