@@ -183,8 +183,8 @@ pub(super) mod read {
     pub(in super::super) const GENERAL: &[&str] =
         &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name"];
     pub(in super::super) const EASEL: [&str; 9] = [
-        "picture_hosts",
         "default_model", "strict_params", "models", "allowed_models", "data_dir", "links", "events", "trusted_proxies",
+        "picture_hosts",
     ];
     pub(in super::super) const LINKS: [&str; 6] =
         ["expires_in", "base_url", "dall_e_default", "max_size_mb", "secret", "s3"];
