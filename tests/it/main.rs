@@ -20,6 +20,7 @@ mod generations;
 mod links;
 mod litellm_keys;
 
+mod memory;
 mod openapi;
 mod parameters;
 mod proxies;
@@ -32,5 +33,6 @@ mod signing;
 mod support;
 mod tidy;
 
+mod uploads;
 mod validate;
 mod who_edits;
