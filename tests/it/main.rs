@@ -21,6 +21,7 @@ mod generations;
 mod links;
 mod litellm_keys;
 
+mod memory;
 mod openapi;
 mod parameters;
 mod proxies;
@@ -33,5 +34,6 @@ mod signing;
 mod support;
 mod tidy;
 
+mod uploads;
 mod validate;
 mod who_edits;

@@ -11,7 +11,7 @@ use reqwest::Response;
 use serde_json::{Value, json};
 
 use crate::support::form::Form;
-use crate::support::{ReadJson, TestProxy};
+use crate::support::{NOVA, ReadJson, TestProxy};
 
 /// A model that changes a picture by words alone.
 const SD35: &str = "
@@ -68,15 +68,19 @@ fn captured() -> Vec<(String, Form, Value)> {
 
 #[tokio::test]
 async fn forms_of_real_clients_are_read() {
-    let proxy = TestProxy::with(SD35).start().await;
+    // Nova Canvas takes several pictures.
+    let proxy = TestProxy::with(NOVA).start().await;
     for (name, form, texts) in captured() {
-        // Masks and transparency are other models' business.
+        // Masks and transparency are other tasks' business.
+        let images = form.count("image");
         let form = form.without("mask").without("background").without("model");
         let response = dry(&proxy, form).await;
         let told: Value = response.json().await.unwrap();
-        let body = &told["calls"][0]["body"];
-        assert_eq!(body["prompt"], texts["prompt"], "{name}: {told}");
-        assert!(body["image"].as_str().unwrap().contains("512x512 png"), "{name}: {told}");
+        let params = &told["calls"][0]["body"]["imageVariationParams"];
+        assert_eq!(params["text"], texts["prompt"], "{name}: {told}");
+        let sent = params["images"].as_array().unwrap();
+        assert!(sent.iter().all(|image| image.as_str().unwrap().contains("512x512 png")), "{name}: {told}");
+        assert_eq!(sent.len(), images, "{name}");
     }
 }
 
@@ -161,7 +165,7 @@ async fn what_cannot_be_a_picture_is_refused_by_name() {
             base().text("image", "https://example.com/a.png"),
             Some("image"),
             "invalid_image_file",
-            "'image' is a link. Pictures are not fetched",
+            "'image' is a link: its host is not among those that pictures are fetched from",
         ),
         (
             (0..17).fold(base(), |form, _| form.file("image", &png(8, 8))),

@@ -44,6 +44,11 @@ impl Form {
         self
     }
 
+    /// How many parts have a name that begins so.
+    pub(crate) fn count(&self, name: &str) -> usize {
+        self.parts.iter().filter(|(part, _)| part.starts_with(name)).count()
+    }
+
     /// Without a length.
     pub(crate) fn chunked(mut self, chunked: bool) -> Self {
         self.chunked = chunked;
