@@ -33,7 +33,7 @@ fn assert_fits(document: &Value, schema: &Value, value: &Value, path: &str) {
         Value::String(_) => assert!(schema["type"].to_string().contains("string"), "{path}"),
         Value::Null => assert!(schema["type"].to_string().contains("null"), "{path}"),
         Value::Number(_) => {
-            assert!(["integer", "number"].iter().any(|t| schema["type"].to_string().contains(t)), "{path}")
+            assert!(["integer", "number"].iter().any(|t| schema["type"].to_string().contains(t)), "{path}");
         }
         Value::Bool(_) => assert_eq!(schema["type"], "boolean", "{path}"),
     }
