@@ -11,6 +11,7 @@ mod config;
 mod config_signing;
 mod corpus;
 mod doors;
+mod edited_pixels;
 mod emulator;
 mod events;
 mod files;
