@@ -33,12 +33,33 @@ pub(super) enum Identity {
 
 /// The AWS chain found nothing, or what it found does not work. For the log: never shown to a caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoCredentials(String);
+#[error("{detail}")]
+pub struct NoCredentials {
+    /// What is missing.
+    pub lack: Lack,
+    detail: String,
+}
+
+/// What is missing where there are no credentials, by what can be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Nobody has any: no variable, file, container or machine.
+    Credentials,
+    /// There is no such profile, or it holds nothing to sign with.
+    Profile,
+    /// STS does not give the role.
+    Role,
+    /// A source is there and failed.
+    Answer,
+}
 
 impl NoCredentials {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self { lack: Lack::Answer, detail: message.into() }
+    }
+
+    pub(super) fn lacking(self, lack: Lack) -> Self {
+        Self { lack, ..self }
     }
 
     /// An error with all its causes on one line, each said once.
@@ -50,7 +71,8 @@ impl NoCredentials {
             }
         }
         // What a credential process writes on standard error is in it, at whatever length.
-        Self(said.join(": ").replace(['\r', '\n'], " ").chars().take(MAX_DETAIL).collect())
+        let line: String = said.join(": ").split_whitespace().collect::<Vec<_>>().join(" ");
+        Self::new(line.chars().take(MAX_DETAIL).collect::<String>())
     }
 }
 
@@ -102,7 +124,7 @@ impl Identities {
 }
 
 /// An answer in any case: aws-config panics where a metadata service names a role that cannot stand in an address.
-async fn within_patience(
+pub(super) async fn within_patience(
     fetch: impl Future<Output = Result<Credentials, NoCredentials>>,
 ) -> Result<Credentials, NoCredentials> {
     let fetch = AssertUnwindSafe(Box::pin(fetch)).catch_unwind();

@@ -6,6 +6,7 @@ mod chain;
 mod credentials;
 mod error;
 mod held;
+mod mint;
 mod remedy;
 mod reply;
 mod sending;
@@ -22,9 +23,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Certificate;
 use secrecy::ExposeSecret;
 
-pub use credentials::NoCredentials;
 use credentials::{Identities, Identity};
+pub use credentials::{Lack, NoCredentials};
 pub use error::{Denial, Error, Kind};
+pub use mint::{Minted, Session, mint_key};
 pub use remedy::{key_problem, remedy};
 pub use reply::Reply;
 use sigv4::Parts;
@@ -164,6 +166,12 @@ pub fn describe_auth(deployment: &Deployment, clock: Clock) -> String {
             )
         }
     }
+}
+
+/// Enough of an access key's id to know it again: `AKIA…MPLE`.
+fn shortened(id: &str) -> String {
+    let tail = id.char_indices().nth_back(3).filter(|(at, _)| *at >= 8).map_or("", |(at, _)| &id[at..]);
+    format!("{}…{tail}", id.chars().take(4).collect::<String>())
 }
 
 /// `{endpoint}/model/{model id}/invoke`. AWS's clients encode everything but unreserved characters, once.

@@ -54,7 +54,7 @@ fn refused_key(deployment: &Deployment, denial: Denial) -> String {
 /// What a bearer key itself says is wrong with it: expired, or for another region.
 pub fn key_problem(deployment: &Deployment, now: SystemTime) -> Option<String> {
     let Auth::Bearer { key, source } = &deployment.auth else { return None };
-    let ApiKey::ShortTerm { region, expires } = ApiKey::read(key.expose_secret()) else { return None };
+    let ApiKey::ShortTerm { region, expires, .. } = ApiKey::read(key.expose_secret()) else { return None };
     let alias = &deployment.alias;
     if expires <= now {
         let when = utc(expires);

@@ -11,7 +11,7 @@ use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvid
 use aws_sdk_sts::Client;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::NoCredentials;
+use super::credentials::{Lack, NoCredentials};
 use crate::config::{Role, WebToken};
 
 /// The session's name in CloudTrail, where the config gives none.
@@ -41,7 +41,7 @@ pub(super) async fn assume(
     let provider = Box::pin(builder.configure(&config).build()).await;
     let refusal = match provider.provide_credentials().await {
         Ok(credentials) => return Ok(credentials),
-        Err(error) => NoCredentials::caused_by(&error),
+        Err(error) => NoCredentials::caused_by(&error).lacking(Lack::Role),
     };
     if is_own(role, &config).await { base.provide_credentials().await.map_err(|_| refusal) } else { Err(refusal) }
 }
@@ -76,7 +76,8 @@ pub(super) async fn assume_by_token(role: &Role, token: &WebToken, region: &str)
         .role_session_name(session_name(role))
         .set_duration_seconds(role.duration.and_then(|duration| i32::try_from(duration.as_secs()).ok()))
         .web_identity_token(token.expose_secret());
-    let answer = Box::pin(request.send()).await.map_err(|error| NoCredentials::caused_by(&error))?;
+    let answer = Box::pin(request.send()).await;
+    let answer = answer.map_err(|error| NoCredentials::caused_by(&error).lacking(Lack::Role))?;
     let given = answer.credentials.ok_or_else(|| NoCredentials::new("STS gave no credentials"))?;
     let expiry = SystemTime::try_from(given.expiration).ok();
     let (id, secret) = (given.access_key_id, given.secret_access_key);

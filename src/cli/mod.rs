@@ -5,3 +5,4 @@
 pub mod check;
 pub mod health;
 pub mod litellm_flags;
+pub mod token;

@@ -34,6 +34,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use time::Date;
 
+pub use region::is_region;
 pub use wildcard::Wildcard;
 
 use crate::catalog::{Catalog, Model};
@@ -346,7 +347,7 @@ impl Environment {
     }
 
     /// The region of a profile, or of the one that AWS's tools would take.
-    fn region_of_profile(&self, name: Option<&str>) -> Option<&str> {
+    pub fn region_of_profile(&self, name: Option<&str>) -> Option<&str> {
         let name = name.or_else(|| self.get("AWS_PROFILE")).unwrap_or("default");
         self.regions.get(name).map(String::as_str)
     }

@@ -16,7 +16,7 @@ use crate::loopback::names_this_machine;
 const LAST_RESORT: &str = "us-west-2";
 
 /// Whether a text can be a region: it goes into a host name and a signature.
-pub(super) fn is_region(text: &str) -> bool {
+pub fn is_region(text: &str) -> bool {
     let fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     text.contains('-') && text.len() <= 40 && text.chars().all(fit) && !text.starts_with('-') && !text.ends_with('-')
 }

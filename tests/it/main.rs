@@ -27,4 +27,5 @@ mod secrecy;
 mod signing;
 mod support;
 mod tidy;
+mod token;
 mod validate;
