@@ -9,11 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use futures_util::FutureExt;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::chain;
 use super::held::Source;
+use super::keys::{Key, Keys};
 use crate::config::{Auth, Deployment, WebToken};
 
 /// A source that has not answered by then has failed. Signing in by a process or over a slow proxy takes a while.
@@ -23,10 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_DETAIL: usize = 1000;
 
 /// How one call proves who it is.
-#[derive(Debug)]
 pub(super) enum Identity {
-    /// `Authorization: Bearer`.
-    Bearer(SecretString),
+    /// `Authorization: Bearer`, and whether another key could take its place.
+    Bearer { key: Key, another: bool },
     /// SigV4 with these.
     Aws(Credentials),
 }
@@ -79,6 +79,7 @@ impl NoCredentials {
 /// Hands out identities; one cache for each source.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
+    pub(super) keys: Keys,
     sources: Mutex<HashMap<String, Arc<Source>>>,
 }
 
@@ -86,7 +87,11 @@ impl Identities {
     /// The identity for a call of this deployment at `now`.
     pub(super) async fn get(&self, deployment: &Deployment, now: SystemTime) -> Result<Identity, NoCredentials> {
         let source = match &deployment.auth {
-            Auth::Bearer { key, .. } => return Ok(Identity::Bearer(key.clone())),
+            Auth::Bearer { key, next } => {
+                let mut keys = self.keys.in_order(key, next.as_ref(), &deployment.region, now).await;
+                let (another, key) = (keys.len() > 1, keys.swap_remove(0));
+                return Ok(Identity::Bearer { key, another });
+            }
             Auth::Keys { role: None, access_key_id, secret_access_key, session_token } => {
                 let credentials = chain::fixed(access_key_id, secret_access_key, session_token.as_ref());
                 return Ok(Identity::Aws(credentials));

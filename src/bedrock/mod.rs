@@ -6,6 +6,7 @@ mod chain;
 mod credentials;
 mod error;
 mod held;
+mod keys;
 mod mint;
 mod remedy;
 mod reply;
@@ -17,7 +18,6 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Certificate;
@@ -26,14 +26,16 @@ use secrecy::ExposeSecret;
 use credentials::{Identities, Identity};
 pub use credentials::{Lack, NoCredentials};
 pub use error::{Denial, Error, Kind};
+use keys::Key;
+pub use keys::Shown;
 pub use mint::{Minted, Session, mint_key};
-pub use remedy::{key_problem, remedy};
+pub use remedy::{key_problem, key_problems, remedy};
 pub use reply::Reply;
 use sigv4::Parts;
 
 use crate::api_key::ApiKey;
 use crate::clock::Clock;
-use crate::config::{Auth, Deployment};
+use crate::config::{Auth, BearerKey, Deployment};
 use crate::loopback::names_this_machine;
 use crate::payload::Payload;
 
@@ -86,7 +88,7 @@ impl Client {
         let url = invoke_url(&deployment.endpoint, &deployment.model_id);
         let url = reqwest::Url::parse(&url)
             .map_err(|_| Error::local(Kind::NotFound, format!("the endpoint {} is no URL", deployment.endpoint)))?;
-        let (headers, signed_with) = self.headers(deployment, &url, &body).await?;
+        let (headers, identity) = self.headers(deployment, &url, &body).await?;
         let here = url.host_str().is_some_and(names_this_machine);
         let http = if here { &self.loopback } else { &self.outward };
         let http = http.as_ref().map_err(|error| Error::local(Kind::Unreached, error))?;
@@ -100,26 +102,39 @@ impl Client {
         }
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = reply::read_up_to(answer, MAX_ERROR_BODY, timeout).await;
-        let error = Error::from_answer(status, &headers, &body);
-        if let (Some(credentials), Kind::Denied(Denial::Expired | Denial::SignatureRefused)) = (signed_with, error.kind)
-        {
-            // Not sent again with others: that is for the router to decide. But the next call shall have them.
-            self.identities.forget(deployment, &credentials);
-        }
-        Err(error)
+        Err(self.denied(deployment, identity, Error::from_answer(status, &headers, &body)))
     }
 
-    /// The headers of a call, and the credentials that it is signed with, if it is.
+    /// Not sent again with other credentials: that is for the router to decide. But the next call shall have them.
+    fn denied(&self, deployment: &Deployment, identity: Identity, mut error: Error) -> Error {
+        match (identity, error.kind) {
+            (Identity::Aws(credentials), Kind::Denied(Denial::Expired | Denial::SignatureRefused)) => {
+                self.identities.forget(deployment, &credentials);
+            }
+            (Identity::Bearer { key, another }, Kind::Denied(denial)) => {
+                if matches!(denial, Denial::KeyInvalid | Denial::Expired) {
+                    self.identities.keys.refuse(&key.secret, &deployment.region);
+                    error.another_key = another;
+                }
+                error.shown = Some(Box::new(key.shown));
+            }
+            _ => {}
+        }
+        error
+    }
+
+    /// The headers of a call, and by whom it is made.
     async fn headers(
         &self,
         deployment: &Deployment,
         url: &reqwest::Url,
         body: &Payload,
-    ) -> Result<(HeaderMap, Option<Credentials>), Error> {
+    ) -> Result<(HeaderMap, Identity), Error> {
         let now = self.clock.now();
         let identity = self.identities.get(deployment, now).await;
-        match identity.map_err(|e| Error::local(Kind::Denied(Denial::NoCredentials), e.to_string()))? {
-            Identity::Bearer(key) => Ok((bearer(key.expose_secret(), &deployment.headers)?, None)),
+        let identity = identity.map_err(|e| Error::local(Kind::Denied(Denial::NoCredentials), e.to_string()))?;
+        let headers = match &identity {
+            Identity::Bearer { key, .. } => bearer(key.secret.expose_secret(), &deployment.headers)?,
             Identity::Aws(credentials) => {
                 // Must be what the client sends: the port only where it is not the scheme's own.
                 let host = match (url.host_str().unwrap_or_default(), url.port()) {
@@ -130,11 +145,18 @@ impl Client {
                 let parts = Parts { url: url.as_str(), host: &host, region, headers };
                 let digest = body.sha256().await;
                 let digest = digest.map_err(|e| Error::local(Kind::Unreached, format!("an upload is lost: {e}")))?;
-                let headers = sigv4::sign(parts, digest, &credentials, now)
-                    .map_err(|e| Error::local(Kind::Denied(Denial::SignatureRefused), e.to_string()))?;
-                Ok((headers, Some(credentials)))
+                sigv4::sign(parts, digest, credentials, now)
+                    .map_err(|e| Error::local(Kind::Denied(Denial::SignatureRefused), e.to_string()))?
             }
-        }
+        };
+        Ok((headers, identity))
+    }
+
+    /// The API keys of a deployment as they are now, the one in use first; none if it signs otherwise.
+    pub async fn keys(&self, deployment: &Deployment) -> Vec<Shown> {
+        let Auth::Bearer { key, next } = &deployment.auth else { return Vec::new() };
+        let keys = self.identities.keys.in_order(key, next.as_ref(), &deployment.region, self.clock.now()).await;
+        keys.into_iter().map(|Key { shown, .. }| shown).collect()
     }
 
     /// Looks for the credentials of a deployment that signs, without calling Bedrock.
@@ -150,9 +172,13 @@ pub fn describe_auth(deployment: &Deployment, clock: Clock) -> String {
         None => String::new(),
     };
     match &deployment.auth {
-        Auth::Bearer { key, source } => {
-            let kind = ApiKey::read(key.expose_secret()).describe(clock.now());
-            format!("bearer, {kind}, from {source}")
+        Auth::Bearer { key, next } => {
+            let describe = |key: &BearerKey| {
+                let kind = ApiKey::read(key.key.expose_secret()).describe(clock.now());
+                format!("{kind}, from {}", key.source)
+            };
+            let next = next.as_ref().map(|next| format!("; after it a {}", describe(next))).unwrap_or_default();
+            format!("bearer, {}{next}", describe(key))
         }
         Auth::Keys { role, .. } => format!("SigV4 with the keys in the config{}", with_role(role)),
         Auth::WebIdentity { role, .. } => format!("SigV4 with a web identity token, assuming the role {}", role.arn),

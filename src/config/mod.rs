@@ -207,12 +207,12 @@ pub struct Deployment {
 /// How a deployment proves who it is to Bedrock.
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// A Bedrock API key, and where it comes from in words (`os.environ/AWS_BEARER_TOKEN_BEDROCK`).
+    /// A Bedrock API key, and while keys are changed a second one.
     Bearer {
         /// The key.
-        key: SecretString,
-        /// Where it was found.
-        source: String,
+        key: BearerKey,
+        /// The one that takes its place once it is refused or has expired: `NAME_NEXT` beside `os.environ/NAME`.
+        next: Option<BearerKey>,
     },
     /// SigV4 with keys that stand in the config.
     Keys {
@@ -239,6 +239,17 @@ pub enum Auth {
         /// The role to assume with it.
         role: Role,
     },
+}
+
+/// A Bedrock API key.
+#[derive(Clone, Debug)]
+pub struct BearerKey {
+    /// The key, as it was when the config was read.
+    pub key: SecretString,
+    /// Where it comes from in words, such as `os.environ/AWS_BEARER_TOKEN_BEDROCK`.
+    pub source: String,
+    /// The file that it stands in, if it does: whoever writes it may change it.
+    pub file: Option<PathBuf>,
 }
 
 /// A role to assume by STS.

@@ -29,7 +29,7 @@ pub(super) fn looks_like_region(text: &str) -> bool {
 /// What those say of a region who pay: a short-term key works in one only, and a profile may prefer one.
 pub(super) fn of_auth(auth: &Auth, env: &Environment) -> Option<String> {
     let of_key = match auth {
-        Auth::Bearer { key, .. } => ApiKey::read(key.expose_secret()).region().map(str::to_owned),
+        Auth::Bearer { key, .. } => ApiKey::read(key.key.expose_secret()).region().map(str::to_owned),
         Auth::Keys { .. } | Auth::WebIdentity { .. } | Auth::Chain { .. } => None,
     };
     let profile = match auth {

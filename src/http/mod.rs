@@ -13,6 +13,7 @@ mod form;
 mod images;
 mod info;
 mod keep_alive;
+mod key_life;
 mod link_sink;
 mod openapi;
 mod pictures;

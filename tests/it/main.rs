@@ -15,6 +15,7 @@ mod events;
 mod files;
 mod from_litellm;
 mod generations;
+mod keys;
 mod links;
 mod litellm_keys;
 mod openapi;
