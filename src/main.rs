@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
+use easel::bedrock::Client;
 use easel::catalog::Catalog;
-use easel::cli::{check, health, litellm_flags, token};
+use easel::cli::{check, doctor, health, litellm_flags, token};
 use easel::config::{Config, Environment};
 use easel::emulator::{self, Emulator, Fault};
 use easel::server::{Options, Server, StartError, Tls, system_clock};
@@ -42,6 +43,8 @@ enum Command {
     Serve(Serve),
     /// Read a config and say everything about it, without serving
     Check(Check),
+    /// Try everything that painting needs, without painting; exit status 0, 1 if something fails, 64 for the config
+    Doctor(Doctor),
     /// Make a short-term Bedrock API key from AWS credentials, without calling anybody
     Token(Token),
     /// Be a Bedrock that paints offline, for trying things out and for tests
@@ -106,6 +109,19 @@ struct Check {
     /// Exit with 1 if there are warnings
     #[arg(long)]
     strict: bool,
+}
+
+#[derive(Debug, Args)]
+struct Doctor {
+    /// The config; else what serving would take
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The same, in short
+    #[arg(value_name = "CONFIG", conflicts_with = "config")]
+    file: Option<PathBuf>,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -181,6 +197,7 @@ fn run(line: CommandLine, unused: &[String]) -> Result<ExitCode, Failed> {
     let env = surroundings::environment().map_err(unusable)?;
     match line.command {
         Some(Command::Check(args)) => return run_check(args, &env),
+        Some(Command::Doctor(args)) => return run_doctor(args, &env),
         Some(Command::Token(args)) => runtime()?.block_on(run_token(args, &env))?,
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
@@ -216,6 +233,25 @@ fn run_check(args: Check, env: &Environment) -> Result<ExitCode, Failed> {
     let path = surroundings::config_path(args.config.or(args.file), env).map_err(unusable)?;
     let (catalog, clock) = (Catalog::builtin(), system_clock());
     let status = check::run(&path, env, &catalog, clock, args.json, args.strict, &mut std::io::stdout());
+    status.map(ExitCode::from).map_err(|error| failed(format!("cannot write: {error}")))
+}
+
+fn run_doctor(args: Doctor, env: &Environment) -> Result<ExitCode, Failed> {
+    let path = surroundings::config_path(args.config.or(args.file), env).map_err(unusable)?;
+    let (catalog, clock) = (Catalog::builtin(), system_clock());
+    let mut out = std::io::stdout();
+    let status = match Config::load(&path, env, &catalog) {
+        // Says every mistake, and answers the status for it.
+        Err(_) => check::run(&path, env, &catalog, clock, args.json, false, &mut out),
+        Ok(config) => {
+            surroundings::export(&config);
+            let client = Client::new(clock, surroundings::certificates(env).map_err(unusable)?);
+            let colour = surroundings::colourful(env);
+            let form = if args.json { doctor::Form::Json } else { doctor::Form::Text { colour } };
+            let file = path.display().to_string();
+            runtime()?.block_on(doctor::run(&file, &config, env, &client, clock, form, &mut out))
+        }
+    };
     status.map(ExitCode::from).map_err(|error| failed(format!("cannot write: {error}")))
 }
 

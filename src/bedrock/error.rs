@@ -143,14 +143,15 @@ fn is_unknown_model(message: &str) -> bool {
 
 fn denial(exception: &str, message: &str) -> Denial {
     match exception {
+        // "Signature expired" blames a clock, not a session.
+        "InvalidSignatureException" => Denial::SignatureRefused,
         _ if message.contains("expired") => Denial::Expired,
         _ if message.contains("bedrock:CallWithBearerToken") => Denial::BearerNotAllowed,
         _ if message.contains("API Key is valid") => Denial::KeyInvalid,
         "ExpiredTokenException" | "RequestExpired" => Denial::Expired,
-        "UnrecognizedClientException"
-        | "InvalidSignatureException"
-        | "InvalidClientTokenId"
-        | "MissingAuthenticationTokenException" => Denial::SignatureRefused,
+        "UnrecognizedClientException" | "InvalidClientTokenId" | "MissingAuthenticationTokenException" => {
+            Denial::SignatureRefused
+        }
         _ if message.contains("security token") => Denial::SignatureRefused,
         _ => Denial::AccessDenied,
     }
@@ -224,6 +225,11 @@ mod tests {
             "ExpiredTokenException",
             r#"{"message":"The security token included in the request is expired"}"#,
             Denial::Expired,
+        );
+        denied(
+            "InvalidSignatureException",
+            r#"{"Message":"Signature expired: 20261122T120000Z is now earlier than 20261122T120500Z"}"#,
+            Denial::SignatureRefused,
         );
         denied(
             "UnrecognizedClientException",

@@ -3,14 +3,17 @@
 //! Must not know OpenAI's API, aliases or fallbacks, and never sends a request twice.
 
 mod chain;
+mod control;
 mod credentials;
 mod error;
 mod held;
 mod keys;
 mod mint;
+mod reach;
 mod remedy;
 mod reply;
 mod sending;
+mod signer;
 mod sigv4;
 mod sts;
 
@@ -18,19 +21,23 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
+use http::Method;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Certificate;
 use secrecy::ExposeSecret;
 
+pub use control::{Listed, control_endpoint};
 use credentials::{Identities, Identity};
 pub use credentials::{Lack, NoCredentials};
 pub use error::{Denial, Error, Kind};
 use keys::Key;
 pub use keys::Shown;
 pub use mint::{Minted, Session, mint_key};
+pub use reach::{Reach, Skew, Step};
 pub use remedy::{key_problem, key_problems, remedy};
 pub use reply::Reply;
+pub use signer::{Signer, Unknown};
 use sigv4::Parts;
 
 use crate::api_key::ApiKey;
@@ -65,6 +72,15 @@ pub struct Client {
 
 type LazyHttp = LazyLock<Result<reqwest::Client, String>, Box<dyn FnOnce() -> Result<reqwest::Client, String> + Send>>;
 
+/// A request before it is signed.
+struct Outgoing<'a> {
+    method: Method,
+    url: &'a reqwest::Url,
+    /// What it carries beside what every request does.
+    more: &'a HeaderMap,
+    body: &'a Payload,
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
@@ -88,11 +104,9 @@ impl Client {
         let url = invoke_url(&deployment.endpoint, &deployment.model_id);
         let url = reqwest::Url::parse(&url)
             .map_err(|_| Error::local(Kind::NotFound, format!("the endpoint {} is no URL", deployment.endpoint)))?;
-        let (headers, identity) = self.headers(deployment, &url, &body).await?;
-        let here = url.host_str().is_some_and(names_this_machine);
-        let http = if here { &self.loopback } else { &self.outward };
-        let http = http.as_ref().map_err(|error| Error::local(Kind::Unreached, error))?;
-        let sent = http.post(url).headers(headers).body(sending::body(body)).send();
+        let outgoing = Outgoing { method: Method::POST, url: &url, more: &deployment.headers, body: &body };
+        let (headers, identity) = self.headers(deployment, outgoing).await?;
+        let sent = self.http(&url)?.post(url).headers(headers).body(sending::body(body)).send();
         let answer = tokio::time::timeout(timeout, sent)
             .await
             .map_err(|_| Error::local(Kind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())))?
@@ -103,6 +117,13 @@ impl Client {
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = reply::read_up_to(answer, MAX_ERROR_BODY, timeout).await;
         Err(self.denied(deployment, identity, Error::from_answer(status, &headers, &body)))
+    }
+
+    /// The HTTP client for an address.
+    fn http(&self, url: &reqwest::Url) -> Result<&reqwest::Client, Error> {
+        let here = url.host_str().is_some_and(names_this_machine);
+        let http = if here { &self.loopback } else { &self.outward };
+        http.as_ref().map_err(|error| Error::local(Kind::Unreached, error))
     }
 
     /// Not sent again with other credentials: that is for the router to decide. But the next call shall have them.
@@ -124,25 +145,21 @@ impl Client {
     }
 
     /// The headers of a call, and by whom it is made.
-    async fn headers(
-        &self,
-        deployment: &Deployment,
-        url: &reqwest::Url,
-        body: &Payload,
-    ) -> Result<(HeaderMap, Identity), Error> {
+    async fn headers(&self, deployment: &Deployment, outgoing: Outgoing<'_>) -> Result<(HeaderMap, Identity), Error> {
+        let Outgoing { method, url, more, body } = outgoing;
         let now = self.clock.now();
         let identity = self.identities.get(deployment, now).await;
         let identity = identity.map_err(|e| Error::local(Kind::Denied(Denial::NoCredentials), e.to_string()))?;
         let headers = match &identity {
-            Identity::Bearer { key, .. } => bearer(key.secret.expose_secret(), &deployment.headers)?,
+            Identity::Bearer { key, .. } => bearer(key.secret.expose_secret(), more)?,
             Identity::Aws(credentials) => {
                 // Must be what the client sends: the port only where it is not the scheme's own.
                 let host = match (url.host_str().unwrap_or_default(), url.port()) {
                     (host, Some(port)) => format!("{host}:{port}"),
                     (host, None) => host.to_owned(),
                 };
-                let (region, headers) = (&deployment.region, &deployment.headers);
-                let parts = Parts { url: url.as_str(), host: &host, region, headers };
+                let region = &deployment.region;
+                let parts = Parts { method: method.as_str(), url: url.as_str(), host: &host, region, headers: more };
                 let digest = body.sha256().await;
                 let digest = digest.map_err(|e| Error::local(Kind::Unreached, format!("an upload is lost: {e}")))?;
                 sigv4::sign(parts, digest, credentials, now)

@@ -4,14 +4,17 @@
 
 use std::time::SystemTime;
 
+use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_sts::Client;
+use aws_sdk_sts::error::ProvideErrorMetadata;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::{Lack, NoCredentials};
+use super::signer::Unknown;
 use crate::config::{Role, WebToken};
 
 /// The session's name in CloudTrail, where the config gives none.
@@ -100,8 +103,26 @@ fn session_name(role: &Role) -> &str {
     role.session_name.as_deref().unwrap_or(SESSION_NAME)
 }
 
+/// Who credentials belong to: an ARN.
+pub(super) async fn caller(credentials: Credentials, endpoint: Option<&str>, region: &str) -> Result<String, Unknown> {
+    let loader = to(endpoint, region).credentials_provider(SharedCredentialsProvider::new(credentials));
+    let config = Box::pin(loader.retry_config(RetryConfig::disabled()).load()).await;
+    let answer = Box::pin(Client::new(&config).get_caller_identity().send()).await;
+    match answer {
+        Ok(answer) => answer.arn.ok_or_else(|| Unknown::Unreached("STS did not say".into())),
+        // The message beside the code may hold what was signed.
+        Err(error) => Err(match error.as_service_error().and_then(|error| error.code()) {
+            Some(code) => Unknown::Refused(code.to_owned()),
+            None => Unknown::Unreached(NoCredentials::caused_by(&error).to_string()),
+        }),
+    }
+}
+
 fn loader(role: &Role, region: &str) -> aws_config::ConfigLoader {
-    let endpoint = role.sts_endpoint.as_deref();
+    to(role.sts_endpoint.as_deref(), region)
+}
+
+fn to(endpoint: Option<&str>, region: &str) -> aws_config::ConfigLoader {
     let region = endpoint.and_then(region_of).unwrap_or(region).to_owned();
     let loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(region));
     match endpoint {

@@ -9,6 +9,7 @@ mod check;
 mod config;
 mod config_signing;
 mod corpus;
+mod doctor;
 mod doors;
 mod emulator;
 mod events;
