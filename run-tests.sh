@@ -8,7 +8,7 @@ usage() {
 usage: ./run-tests.sh [--quick | --litellm]
 
   Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
-  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, boto3). What those need is installed into
+  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, boto3, moto). What those need is installed into
   target/clients.
 
   --quick    stop after the Rust tests

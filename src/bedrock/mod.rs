@@ -1,4 +1,4 @@
-//! The only code that speaks to AWS: endpoint, headers, send, classify.
+//! The only code that speaks to Bedrock: endpoint, headers, send, classify.
 //!
 //! Must not know OpenAI's API, aliases or fallbacks, and never sends a request twice.
 

@@ -78,6 +78,9 @@ pub struct Config {
     pub default_model: String,
     /// `/metrics` answers without the key (`litellm_settings.require_auth_for_metrics_endpoint: false`).
     pub open_metrics: bool,
+    /// Hosts that pictures are fetched from when a request names them by link (`easel_settings.picture_hosts`), in small
+    /// letters; `*.example.com` is all below one.
+    pub picture_hosts: Vec<String>,
     /// Refuse members that nobody knows (`easel_settings.strict_params`).
     pub strict_params: bool,
     /// How pictures are handed over.
@@ -188,6 +191,8 @@ pub struct Deployment {
     pub timeout: Duration,
     /// Tries after the first, if it says so itself.
     pub num_retries: Option<u32>,
+    /// Whether its alias has no other model.
+    pub alone: bool,
     /// Its share among the deployments of its alias (default 1); 0 is drawn only when nothing else is left.
     pub weight: f64,
     /// Leave out what the model cannot honour instead of refusing.

@@ -1,21 +1,22 @@
 //! A Bedrock that paints offline: the same wire, the same errors, pictures by hash, and faults on demand.
 //! It must not import anything of ours: a mistake shared with the code that speaks to Bedrock would cancel out.
+mod amazon;
 mod auth;
 mod banner;
 mod control;
+mod darkroom;
 mod delivery;
 mod fault;
 mod font;
 mod invoke;
-mod jpeg;
 mod models;
-mod nova_canvas;
 mod page;
 mod paint;
 mod palette;
-mod png;
+mod picture;
 mod problem;
 mod refusal;
+mod region;
 mod reply;
 mod scene;
 mod schema;
@@ -23,7 +24,6 @@ mod sigv4;
 mod stability;
 mod sts;
 mod studio;
-mod webp;
 mod wire;
 
 pub use fault::{Fault, UnknownFault};

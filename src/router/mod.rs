@@ -29,7 +29,7 @@ use crate::config::{Config, Deployment};
 use crate::image::{Part, Task, Unsupported};
 use crate::metrics::{CallLabels, Metrics};
 use crate::payload::Payload;
-use crate::provider::{Order, Request};
+use crate::provider::{Asked, Order, Request};
 use crate::raster::{self, Prints, Raster};
 use cooldown::Cooldowns;
 
@@ -172,8 +172,13 @@ impl Router {
         able[..lead].sort_by_key(|(worse, _)| *worse);
         after_filter.retain(|deployment| request(deployment, job, FIRST, &group).is_ok());
         if able.is_empty() {
-            // What the alias itself cannot do says more than what its fallbacks cannot.
-            let own = unable.iter().rev().find(|(deployment, _)| deployment.alias == group).or(unable.first());
+            // What the alias itself cannot do says more than what its fallbacks cannot, and what a model that is made
+            // for the task lacks says more than that another is not.
+            let own = |(deployment, _): &&(Arc<Deployment>, Unsupported)| deployment.alias == group;
+            let made_for_it = |(_, unsupported): &&(Arc<Deployment>, Unsupported)| !unsupported.elsewhere;
+            let said = || unable.iter().rev().filter(own);
+            let first = said().find(made_for_it).or_else(|| unable.iter().find(made_for_it));
+            let own = first.or_else(|| said().next()).or(unable.first());
             return Err(own.map_or_else(unknown, |(_, unsupported)| Failure::Unsupported(unsupported.clone())));
         }
         let usual = able.into_iter().map(|(_, deployment)| deployment).collect();
@@ -342,7 +347,11 @@ fn request(deployment: &Deployment, job: &Job, part: Part, group: &str) -> Resul
         limits: &deployment.model.limits,
         drop_params: deployment.drop_params,
         drawn_seed: job.chance,
-        direct: deployment.alias == group,
+        asked: match deployment.alias == group {
+            true if deployment.alone => Asked::Alone,
+            true => Asked::Among,
+            false => Asked::Fallback,
+        },
     };
     deployment.model.dialect.request(order)
 }

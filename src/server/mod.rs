@@ -25,6 +25,7 @@ use crate::bedrock::{Client, describe_auth, key_problems};
 use crate::blob::Spooler;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
+use crate::fetch::Fetcher;
 use crate::http::{App, app};
 use crate::metrics::Metrics;
 use crate::raster::Raster;
@@ -126,6 +127,7 @@ impl Server {
             delivery: config.delivery.clone(),
             scheme: if tls.is_some() { "https" } else { "http" },
             raster,
+            fetcher: Fetcher::new(config.picture_hosts.clone()),
             door,
             metrics,
             clock,

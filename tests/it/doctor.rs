@@ -336,6 +336,8 @@ async fn a_wildcard_is_looked_at_model_by_model() {
 model_list:
   - model_name: bedrock/*
     litellm_params: {model: bedrock/*, aws_region_name: us-west-2}
+easel_settings:
+  allowed_models: ['stability.sd3*', 'stability.stable-image-core*', 'stability.stable-image-ultra*']
 ";
     let ward = Ward::new().await.key(API_KEY);
     let (status, report) = ward.examine(yaml, PLAIN).await;

@@ -55,7 +55,7 @@ test("models are listed and found", async () => {
 
 const refusals = [
   ["a nonsensical size", { size: "1024*768" }, OpenAI.BadRequestError, "invalid_value", "size"],
-  ["links", { response_format: "url" }, OpenAI.BadRequestError, "unsupported_value", "response_format"],
+  ["a fifth partial picture", { partial_images: 5 }, OpenAI.BadRequestError, "invalid_value", "partial_images"],
   ["a filtered prompt", { prompt: "x emulate:filter-input" }, OpenAI.BadRequestError, "content_policy_violation", null],
   ["an unknown model", { model: "dall-e-9" }, OpenAI.NotFoundError, "model_not_found", "model"],
   ["throttling", { prompt: "x emulate:throttle" }, OpenAI.RateLimitError, "rate_limit_exceeded", null],
@@ -72,8 +72,30 @@ for (const [name, wish, type, code, param] of refusals) {
   });
 }
 
-test("streaming is refused by name", async () => {
-  await assert.rejects(client.images.generate({ prompt: "otter", stream: true }), { status: 400, param: "stream" });
+test("a stream brings each picture as an event", async () => {
+  const wish = { model: "gpt-image-1", prompt: "otter", n: 2, stream: true, partial_images: 1 };
+  const events = [];
+  for await (const event of await client.images.generate(wish)) events.push(event);
+  assert.deepEqual(events.map((event) => event.type), Array(2).fill("image_generation.completed"));
+  for (const event of events) {
+    assert.equal(size(Buffer.from(event.b64_json, "base64")), event.size);
+    assert.equal(event.output_format, "png");
+    assert.equal(event.usage.total_tokens, 0);
+  }
+  assert.notEqual(events[0].b64_json, events[1].b64_json);
+});
+
+test("what fails before a stream begins has its status", async () => {
+  const wish = { model: "nova-canvas", prompt: "x emulate:filter-input", stream: true };
+  await assert.rejects(client.images.generate(wish), { status: 400, code: "content_policy_violation" });
+});
+
+test("a dall-e name answers links where nobody says", async () => {
+  const answer = await client.images.generate({ model: "dall-e-3", prompt: "otter", size: "1024x1792" });
+  assert.match(answer.data[0].url, /^http:\/\/127\.0\.0\.1:\d+\/files\/.*\.png$/);
+  const picture = await fetch(answer.data[0].url);
+  assert.equal(picture.headers.get("content-type"), "image/png");
+  assert.equal(size(Buffer.from(await picture.arrayBuffer())), "1024x1792");
 });
 
 test("a wrong key is an authentication error", async () => {
