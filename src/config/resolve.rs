@@ -276,7 +276,7 @@ fn share(drafts: &mut [Draft]) {
 /// What sets a deployment apart, without any secret; `position` counts those that are equal in all of it.
 fn digest(deployment: &Deployment, position: usize) -> String {
     let auth = match &deployment.auth {
-        Auth::Bearer { source, .. } => format!("bearer {source}"),
+        Auth::Bearer { key, .. } => format!("bearer {}", key.source),
         Auth::Keys { role, .. } => format!("keys {role:?}"),
         Auth::Chain { profile, role } => format!("chain {profile:?} {role:?}"),
         Auth::WebIdentity { role, .. } => format!("web identity {role:?}"),

@@ -16,6 +16,7 @@ mod images;
 mod info;
 mod keep_alive;
 mod keeper;
+mod key_life;
 mod link_sink;
 mod openapi;
 mod pictures;

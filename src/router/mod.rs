@@ -235,8 +235,23 @@ impl Router {
         .boxed()
     }
 
-    /// One call, up to the first byte of a picture.
+    /// One call, up to the first byte of a picture. Where its API key is refused and another stands ready, it is made
+    /// with that one, once: nothing was painted, and nobody has to rest.
     async fn call(
+        &self,
+        deployment: &Arc<Deployment>,
+        request: &Request,
+        payload: &Payload,
+        job: &Job,
+        part: Part,
+    ) -> Result<Painting, Error> {
+        match self.call_once(deployment, request, payload, job, part).await {
+            Err(error) if error.another_key => self.call_once(deployment, request, payload, job, part).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn call_once(
         &self,
         deployment: &Arc<Deployment>,
         request: &Request,

@@ -149,5 +149,5 @@ fn no_picture(said: &Said, request_id: Option<&str>) -> Error {
     } else {
         (Kind::NoPicture, if error.is_empty() { "the reply holds no picture" } else { error })
     };
-    Error { kind, detail: detail.to_owned(), request_id: request_id.map(str::to_owned) }
+    Error { request_id: request_id.map(str::to_owned), ..Error::local(kind, detail) }
 }

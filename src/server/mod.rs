@@ -3,6 +3,7 @@
 //! Must not decide anything that one of them could decide.
 
 mod tls;
+mod watch_keys;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,7 +21,7 @@ pub use tls::Tls;
 use tls::TlsListener;
 
 use crate::auth::Door;
-use crate::bedrock::{Client, describe_auth, key_problem};
+use crate::bedrock::{Client, describe_auth, key_problems};
 use crate::blob::Spooler;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
@@ -171,7 +172,8 @@ impl Server {
 /// What goes on beside serving.
 async fn beside(app: Arc<App>, config: Config) {
     let clock = app.clock;
-    tokio::join!(look_for_credentials(app.clone()), remind_daily(config, clock), clean(app));
+    let looking = look_for_credentials(app.clone());
+    tokio::join!(looking, remind_daily(config, clock), watch_keys::watch(app.clone()), clean(app));
 }
 
 /// Removes pictures whose links have expired, at once and then now and again.
@@ -203,7 +205,7 @@ fn report(config: &Config, clock: Clock) {
     for deployment in &config.deployments {
         let how = describe_auth(deployment, clock);
         tracing::info!("{} paints with {} in {}, {how}", deployment.alias, deployment.model_id, deployment.region);
-        if let Some(problem) = key_problem(deployment, clock.now()) {
+        for problem in key_problems(deployment, clock.now()) {
             tracing::warn!("{problem}");
         }
     }

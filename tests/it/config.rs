@@ -289,7 +289,7 @@ fn a_key_in_the_config_wins_then_the_environment_then_aws() {
     let auth = |params: &str, variables: &[(&str, &str)]| {
         let config = sound(&entry(&format!("{NOVA}{params}")), variables);
         match &config.deployments[0].auth {
-            Auth::Bearer { key, source } => format!("{} from {source}", key.expose_secret()),
+            Auth::Bearer { key, .. } => format!("{} from {}", key.key.expose_secret(), key.source),
             other => format!("{other:?}"),
         }
     };
@@ -427,7 +427,7 @@ fn credentials_are_shared_by_name() {
         entry(&format!("{NOVA}litellm_credential_name: ours"))
     );
     let config = sound(&yaml, &[]);
-    assert!(matches!(&config.deployments[0].auth, Auth::Bearer { key, .. } if key.expose_secret() == "shared"));
+    assert!(matches!(&config.deployments[0].auth, Auth::Bearer { key, .. } if key.key.expose_secret() == "shared"));
     assert_eq!(config.deployments[0].region, "us-east-1");
     assert_eq!(lines(&config.warnings), "");
 }

@@ -10,6 +10,7 @@ mod check;
 mod config;
 mod config_signing;
 mod corpus;
+mod doctor;
 mod doors;
 mod edited_pixels;
 mod emulator;
@@ -18,6 +19,7 @@ mod files;
 mod formats;
 mod from_litellm;
 mod generations;
+mod keys;
 mod links;
 mod litellm_keys;
 
@@ -33,7 +35,7 @@ mod secrecy;
 mod signing;
 mod support;
 mod tidy;
-
+mod token;
 mod uploads;
 mod validate;
 mod who_edits;
