@@ -162,14 +162,14 @@ impl Router {
         let mut able = Vec::new();
         for deployment in usual {
             match request(&deployment, job, FIRST, &group) {
-                Ok(request) => able.push(((request.makeshift, request.dropped), deployment)),
+                Ok(request) => {
+                    let ended = ended(&deployment, self.clock.today());
+                    able.push(((ended, request.makeshift, request.dropped), deployment));
+                }
                 Err(unsupported) => unable.push((deployment, unsupported)),
             }
         }
-        // Stable, and only within the group that leads: a fallback that can do more is still a fallback.
-        let lead =
-            able.iter().take_while(|(_, d)| able.first().is_some_and(|(_, first)| d.alias == first.alias)).count();
-        able[..lead].sort_by_key(|(worse, _)| *worse);
+        best_first(&mut able);
         after_filter.retain(|deployment| request(deployment, job, FIRST, &group).is_ok());
         if able.is_empty() {
             // What the alias itself cannot do says more than what its fallbacks cannot, and what a model that is made
@@ -336,6 +336,18 @@ fn count(job: &Job, leader: &Deployment) -> u8 {
     let dropped = leader.drops.iter().any(|name| matches!(&**name, "n" | "numberOfImages"));
     let wanted = job.task.wishes.count.filter(|_| !dropped);
     wanted.or(leader.defaults.count).unwrap_or(1)
+}
+
+/// Sorts those of the group that leads by what is worse with them: ended, makeshift, a wish dropped. Only them, for a
+/// fallback that can do more is still a fallback. Where one of them is made for the task, those that are a makeshift
+/// are not asked at all: another kind of picture is no second try.
+fn best_first(able: &mut Vec<((bool, bool, bool), Arc<Deployment>)>) {
+    let Some(alias) = able.first().map(|(_, deployment)| deployment.alias.clone()) else { return };
+    let lead = able.iter().take_while(|(_, deployment)| deployment.alias == alias).count();
+    able[..lead].sort_by_key(|(worse, _)| *worse);
+    if matches!(able[0].0, (false, false, _)) {
+        able.retain(|((_, makeshift, _), deployment)| !makeshift || deployment.alias != alias);
+    }
 }
 
 fn request(deployment: &Deployment, job: &Job, part: Part, group: &str) -> Result<Request, Unsupported> {

@@ -182,6 +182,11 @@ fn check_of_the_examples() {
 }
 
 #[test]
+fn check_of_the_example_of_edits() {
+    insta::assert_snapshot!("example_of_edits", checked("config/examples/edits.yaml", &[]));
+}
+
+#[test]
 fn every_example_is_tested() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/examples");
     for file in std::fs::read_dir(folder).unwrap() {

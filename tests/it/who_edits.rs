@@ -94,6 +94,28 @@ async fn an_alias_with_one_service_does_that() {
     assert!(nobody.as_str().unwrap().starts_with("'task' is 'try-on'. This model "), "{nobody}");
 }
 
+/// Of an alias with several, those that would make another kind of picture are no second try for the one that is meant.
+#[tokio::test]
+async fn a_makeshift_does_not_stand_in_for_what_is_meant() {
+    let proxy = shipped().await;
+    let body = json!({"model": "stability-edit", "image": png(64, 64, false), "prompt": "a red hat"});
+    let plan: Value = proxy.post("/v1/images/validate", body.to_string()).await.json().await.unwrap();
+    assert_eq!((&plan["deployment"]["model"], &plan["then"]), (&json!("stability.sd3-5-large-v1:0"), &json!([])));
+    let several = "
+model_list:
+  - model_name: edit
+    litellm_params: {model: bedrock/us.stability.stable-image-control-sketch-v1:0}
+  - model_name: edit
+    litellm_params: {model: bedrock/us.stability.stable-fast-upscale-v1:0}
+";
+    let proxy = TestProxy::with(several).start().await;
+    assert_eq!(
+        told(&proxy, "edit", json!({})).await[0],
+        "stability.stable-image-control-sketch-v1:0",
+        "the one that paints by words"
+    );
+}
+
 #[tokio::test]
 async fn a_generation_goes_to_whoever_paints_from_text() {
     let proxy = shipped().await;
