@@ -1,4 +1,5 @@
-"""The OpenAI SDK for Python as its users use it. Runs with the current release and with one of the 1.x line."""
+"""The OpenAI SDK for Python as its users use it: pictures from text, and errors. The suites named test_openai run
+with the current release and with one of the 1.x line."""
 
 import asyncio
 
@@ -6,12 +7,6 @@ import openai
 import pytest
 
 from easel import KEY, PATIENCE, picture
-
-
-@pytest.fixture
-def client(easel):
-    with openai.OpenAI(base_url=f"{easel.url}/v1", api_key=KEY, max_retries=0, timeout=PATIENCE) as client:
-        yield client
 
 
 def size(image):
@@ -75,7 +70,7 @@ def test_nulls_are_absent(client):
 
 @pytest.mark.parametrize("asked", ["256x256", "512x512", "1024x1024", "1792x1024", "1024x1536", "auto"])
 def test_every_size_that_clients_send_works(client, asked):
-    raw = client.images.with_raw_response.generate(prompt="otter", model="dall-e-3", size=asked)
+    raw = client.images.with_raw_response.generate(prompt="otter", model="nova-canvas", size=asked)
     answer = raw.parse()
     width, height = size(answer.data[0])
     # openai 1.x does not know every size that OpenAI reports, but keeps what it is told.
@@ -94,7 +89,8 @@ def test_some_pictures_filtered_is_said(client):
 
 def test_models_are_listed_and_found(client):
     ids = [model.id for model in client.models.list()]
-    assert ids == ["nova-canvas", "amazon.nova-canvas-v1:0", "dall-e-3", "gpt-image-1", "stable-image-core"]
+    assert ids[:3] == ["nova-canvas", "amazon.nova-canvas-v1:0", "dall-e-3"]
+    assert len(set(ids)) == len(ids)
     model = client.models.retrieve("amazon.nova-canvas-v1:0")
     assert (model.id, model.object) == ("amazon.nova-canvas-v1:0", "model")
     with pytest.raises(openai.NotFoundError) as error:
@@ -107,8 +103,8 @@ def test_models_are_listed_and_found(client):
     [
         ({"size": "1024*768"}, "size", "invalid_value"),
         ({"n": 11}, "n", "invalid_value"),
-        ({"response_format": "url"}, "response_format", "unsupported_value"),
-        ({"stream": True}, "stream", "unsupported_value"),
+        ({"response_format": "png"}, "response_format", "invalid_value"),
+        ({"stream": True, "partial_images": 4}, "partial_images", "invalid_value"),
         ({"background": "transparent"}, "background", "invalid_value"),
         ({"prompt": ""}, "prompt", "missing_required_parameter"),
         ({"prompt": "otter emulate:filter-input"}, None, "content_policy_violation"),
