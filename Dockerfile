@@ -22,6 +22,7 @@ RUN touch src/main.rs src/lib.rs \
 COPY LICENSE litellm-config.yaml ./
 RUN mkdir -p /image/app /image/etc/ssl/certs /image/usr/local/bin /image/usr/share/doc/easel \
  && mkdir -m 1777 /image/tmp \
+ && install -d -m 1777 -o 10001 -g 10001 /image/data \
  && cp target/$PROFILE/easel /image/usr/local/bin/ \
  && cp -L --parents $(ldd target/$PROFILE/easel | grep -o '/[^ ]*') /image/ \
  && cp -L /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
@@ -36,7 +37,9 @@ LABEL org.opencontainers.image.title="Easel" \
       org.opencontainers.image.description="OpenAI's image API on Amazon Bedrock" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image/ /
-ENV PATH=/usr/local/bin HOME=/app HOST=0.0.0.0 PORT=4000
+# What outlives a request, and what is too large for memory, goes to /data: mount a volume there to keep it. Whatever
+# user the container is given may write there.
+ENV PATH=/usr/local/bin HOME=/app HOST=0.0.0.0 PORT=4000 EASEL_DATA_DIR=/data TMPDIR=/data
 WORKDIR /app
 USER 10001:10001
 EXPOSE 4000

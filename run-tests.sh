@@ -8,7 +8,7 @@ usage() {
 usage: ./run-tests.sh [--quick | --litellm]
 
   Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
-  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3). What
+  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto). What
   those need is installed into target/clients.
 
   --quick    stop after the Rust tests

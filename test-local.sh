@@ -156,7 +156,8 @@ start_emulator() {
 
 start_easel() {
   : >"$easel_log"
-  target/release/easel --config litellm-config.yaml --host 127.0.0.1 --port "$port" 2>>"$easel_log" &
+  EASEL_DATA_DIR=${EASEL_DATA_DIR:-$PWD/$folder/data} \
+    target/release/easel --config litellm-config.yaml --host 127.0.0.1 --port "$port" 2>>"$easel_log" &
   easel_pid=$!
   if ! wait_until_alive "http://127.0.0.1:$port/health/liveliness" "$easel_pid"; then
     last_log_lines >&2

@@ -17,10 +17,14 @@ pub enum ApiKey {
     ShortTerm {
         /// The only region that takes it.
         region: String,
+        /// When it was made.
+        made: SystemTime,
         /// Until when. The session behind it may end sooner.
         expires: SystemTime,
     },
-    /// Neither. AWS will most likely refuse it.
+    /// Begins like a short-term key and cannot be read: cut off or changed on its way.
+    Malformed,
+    /// None of these. AWS will most likely refuse it.
     Unknown,
 }
 
@@ -30,14 +34,25 @@ impl ApiKey {
         if key.starts_with("ABSK") {
             return Self::LongTerm;
         }
-        key.strip_prefix("bedrock-api-key-").and_then(short_term).unwrap_or(Self::Unknown)
+        match key.strip_prefix("bedrock-api-key-") {
+            Some(encoded) => short_term(encoded).unwrap_or(Self::Malformed),
+            None => Self::Unknown,
+        }
     }
 
     /// The only region that takes it, if there is but one.
     pub fn region(&self) -> Option<&str> {
         match self {
             Self::ShortTerm { region, .. } => Some(region),
-            Self::LongTerm | Self::Unknown => None,
+            Self::LongTerm | Self::Malformed | Self::Unknown => None,
+        }
+    }
+
+    /// How long it still lives at `now`, if it says so; nothing once it has expired.
+    pub fn left(&self, now: SystemTime) -> Option<std::time::Duration> {
+        match self {
+            Self::ShortTerm { expires, .. } => Some(expires.duration_since(now).unwrap_or_default()),
+            Self::LongTerm | Self::Malformed | Self::Unknown => None,
         }
     }
 
@@ -50,10 +65,11 @@ impl ApiKey {
     pub fn describe(&self, now: SystemTime) -> String {
         match self {
             Self::LongTerm => "long-term key".into(),
-            Self::ShortTerm { region, expires } => {
+            Self::ShortTerm { region, expires, .. } => {
                 let verb = if *expires <= now { "expired" } else { "expires" };
                 format!("short-term key for {region}, {verb} {}", utc(*expires))
             }
+            Self::Malformed => "short-term key that cannot be read".into(),
             Self::Unknown => "key of an unknown kind".into(),
         }
     }
@@ -77,7 +93,7 @@ fn short_term(encoded: &str) -> Option<ApiKey> {
     let format = format_description!("[year][month][day]T[hour][minute][second]Z");
     let date = PrimitiveDateTime::parse(&parameter("X-Amz-Date")?, format).ok()?.assume_utc();
     let life = Duration::seconds(parameter("X-Amz-Expires")?.parse().ok()?);
-    Some(ApiKey::ShortTerm { region, expires: date.checked_add(life)?.into() })
+    Some(ApiKey::ShortTerm { region, made: date.into(), expires: date.checked_add(life)?.into() })
 }
 
 #[cfg(test)]
@@ -96,7 +112,8 @@ mod tests {
             let life = std::time::Duration::from_secs(vector["expires"].as_u64().unwrap());
             let region = vector["region"].as_str().unwrap().to_owned();
             let key = ApiKey::read(vector["token"].as_str().unwrap());
-            assert_eq!(key, ApiKey::ShortTerm { region, expires: minted + life });
+            assert_eq!(key, ApiKey::ShortTerm { region, made: minted, expires: minted + life });
+            assert_eq!((key.left(minted), key.left(minted + 2 * life)), (Some(life), Some(Default::default())));
             assert!(!key.expired(minted) && key.expired(minted + life));
         }
     }
@@ -105,10 +122,14 @@ mod tests {
     fn says_what_it_is() {
         let now: SystemTime = datetime!(2026-11-22 12:00 UTC).into();
         assert_eq!(ApiKey::read("ABSKexample").describe(now), "long-term key");
-        for odd in ["", "sk-xxxxx", "bedrock-api-key-", "bedrock-api-key-%%", "bedrock-api-key-aGVsbG8="] {
+        for odd in ["", "sk-xxxxx"] {
             assert_eq!(ApiKey::read(odd), ApiKey::Unknown, "{odd}");
         }
-        let key = ApiKey::ShortTerm { region: "us-east-1".into(), expires: datetime!(2026-11-22 11:00 UTC).into() };
+        for cut in ["bedrock-api-key-", "bedrock-api-key-%%", "bedrock-api-key-aGVsbG8="] {
+            assert_eq!(ApiKey::read(cut), ApiKey::Malformed, "{cut}");
+        }
+        let (made, expires) = (datetime!(2026-11-22 10:00 UTC).into(), datetime!(2026-11-22 11:00 UTC).into());
+        let key = ApiKey::ShortTerm { region: "us-east-1".into(), made, expires };
         assert_eq!(key.describe(now), "short-term key for us-east-1, expired 2026-11-22 11:00 UTC");
     }
 }

@@ -19,8 +19,62 @@ pub enum Dialect {
     Titan,
     /// A flat body with `prompt` and `aspect_ratio`, one picture a call.
     Stability,
-    /// Stability's services that change a picture: a flat body with `image`. They paint nothing from text alone.
-    StabilityServices,
+    /// One of Stability's services that change a picture: a flat body with `image`. They paint nothing from text alone.
+    StabilityServices(Service),
+    /// Stable Diffusion XL's old shape, with `text_prompts` and replies of `artifacts`.
+    Sdxl,
+}
+
+/// What one of Stability's services does to a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Service {
+    /// Paints where a mask says.
+    Inpaint,
+    /// Paints around a picture.
+    Outpaint,
+    /// Takes away what a mask marks.
+    EraseObject,
+    /// Puts something in the place of what is described.
+    SearchReplace,
+    /// Gives what is described other colours.
+    SearchRecolor,
+    /// Cuts out what stands in front.
+    RemoveBackground,
+    /// Makes a painting of a sketch.
+    ControlSketch,
+    /// Paints anew what has the structure of a picture.
+    ControlStructure,
+    /// Paints in the style of a picture.
+    StyleGuide,
+    /// Gives one picture the style of another.
+    StyleTransfer,
+    /// Enlarges four times, at once.
+    FastUpscale,
+    /// Enlarges and adds little.
+    ConservativeUpscale,
+    /// Enlarges and invents what is missing.
+    CreativeUpscale,
+}
+
+/// What Amazon's models call the ways of painting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TaskType {
+    /// From text.
+    TextImage,
+    /// From text and colours.
+    ColorGuidedGeneration,
+    /// Like one or more pictures.
+    ImageVariation,
+    /// Where a mask says.
+    Inpainting,
+    /// Where a mask does not say.
+    Outpainting,
+    /// Cuts out what stands in front.
+    BackgroundRemoval,
+    /// Dresses a person.
+    VirtualTryOn,
 }
 
 /// One model of the catalogue.
@@ -87,15 +141,47 @@ pub struct Limits {
     pub formats: Vec<Format>,
     /// How a size is asked for.
     pub size: SizeRule,
+    /// The ways of painting that Amazon's models have; empty for other families.
+    #[serde(default)]
+    pub tasks: Vec<TaskType>,
+    /// What is taken of pictures; absent where none is.
+    #[serde(default)]
+    pub input: Option<Input>,
     /// Whether the body may carry `image` and `strength` (Stability Ultra, SD3.5).
     #[serde(default)]
     pub image_to_image: bool,
-    /// Whether a picture may guide the painting, and colours too (Nova Canvas, Titan v2).
+    /// Whether a picture may guide a painting from text (Nova Canvas, Titan v2).
     #[serde(default)]
     pub conditioning: bool,
     /// Whether painting over a picture must be said by `mode` (SD3.5).
     #[serde(default)]
     pub mode_member: bool,
+}
+
+/// What a model takes of the pictures that it is sent. Sizes are of a picture that stands upright.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// Shortest side, in pixels.
+    pub min_side: u32,
+    /// Longest side, in pixels.
+    #[serde(default)]
+    pub max_side: Option<u32>,
+    /// Fewest pixels in all.
+    #[serde(default)]
+    pub min_pixels: u64,
+    /// Most pixels in all, inclusive.
+    pub max_pixels: u64,
+    /// Longest side divided by shortest, at most; absent where nothing is said of it.
+    #[serde(default)]
+    pub max_ratio: Option<f64>,
+    /// Encodings.
+    pub formats: Vec<Format>,
+    /// Whether something may shine through.
+    #[serde(default)]
+    pub alpha: bool,
+    /// Most pictures that are changed in one call.
+    pub most: u8,
 }
 
 /// How a model is told the size of a picture.
@@ -160,9 +246,13 @@ impl Catalog {
     /// The catalogue that is compiled in.
     #[expect(clippy::expect_used, reason = "the file is part of the program; a test reads it")]
     pub fn builtin() -> Self {
-        let file: File =
-            serde_yaml::from_str(include_str!("../config/models.yaml")).expect("config/models.yaml is sound");
-        Self { models: file.models.into_iter().map(Arc::new).collect() }
+        let read = || {
+            let mut file: serde_yaml::Value = serde_yaml::from_str(include_str!("../config/models.yaml"))?;
+            file.apply_merge()?;
+            serde_yaml::from_value(file)
+        };
+        let file: Result<File, serde_yaml::Error> = read();
+        Self { models: file.expect("config/models.yaml is sound").models.into_iter().map(Arc::new).collect() }
     }
 
     /// The same with these models, each in place of one of its id.
@@ -185,7 +275,9 @@ impl Catalog {
 
     /// A model that paints from text and goes on answering on `day`: what to put where another has ended.
     pub fn living(&self, day: Date) -> Option<&Arc<Model>> {
-        self.models.iter().find(|model| model.dialect != Dialect::StabilityServices && !model.life.ended(day))
+        self.models
+            .iter()
+            .find(|model| !matches!(model.dialect, Dialect::StabilityServices(_)) && !model.life.ended(day))
     }
 
     /// The model behind a model id, an inference profile id (`us.`, `eu.`, `apac.`, `global.` before a model id)
@@ -223,7 +315,7 @@ mod tests {
         ] {
             assert!(catalog.find(id).is_some(), "{id}");
         }
-        assert_eq!(catalog.models().count(), 22);
+        assert_eq!(catalog.models().count(), 23);
         assert!(catalog.find("arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abcdef").is_none());
     }
 

@@ -112,6 +112,15 @@ impl Format {
     }
 }
 
+/// How a picture is to be encoded anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoding {
+    /// As what.
+    pub format: Format,
+    /// How true to the picture, 0 to 100; means nothing to PNG.
+    pub quality: u8,
+}
+
 /// How much care the model takes, and what it costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -216,11 +225,19 @@ pub struct Unsupported {
     pub param: String,
     /// What is wrong, quoting the value; a second sentence says what is accepted.
     pub message: String,
+    /// Whether the model is made for something else, so that what another says of the task says more.
+    pub elsewhere: bool,
 }
 
 impl Unsupported {
     /// `param` cannot be honoured, for the reason in `message`.
     pub fn new(param: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { param: param.into(), message: message.into() }
+        Self { param: param.into(), message: message.into(), elsewhere: false }
+    }
+
+    /// The same from a model that is made for something else.
+    #[must_use]
+    pub fn elsewhere(self) -> Self {
+        Self { elsewhere: true, ..self }
     }
 }

@@ -24,8 +24,8 @@
 //! 4. `router::Router::dispatch` takes the alias's deployments and fallbacks in order.
 //! 5. `Dialect::request` makes the body or says what is unsupported; `bedrock::Client::invoke` signs and sends it.
 //! 6. A failure has a kind, and the kind says: once more, the next deployment, or stop.
-//! 7. `reply::Scanner` finds the pictures as they come; `reply::JsonSink` frames them; the status line waited for
-//!    the first byte of each call's first picture.
+//! 7. `reply::Scanner` finds the pictures as they come; `http::drain` hands them to a sink: a document with base64 or
+//!    links, or events. The status line waited for the first byte of each call's first picture.
 //! 8. The watch, dropped at the end, writes the access line and the figures. Errors leave by `http::error`.
 
 pub mod api_key;

@@ -1,17 +1,21 @@
-//! The command line: serve (the default), check, emulate, health; and exit codes.
+//! The command line: serve (the default), check, doctor, token, emulate, health; and exit codes.
 //!
 //! The only place that ends the program. Must not know how anything is done.
 
 mod logging;
 mod surroundings;
 
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+use easel::bedrock::Client;
 use easel::catalog::Catalog;
-use easel::cli::{check, health, litellm_flags};
+use easel::cli::{check, doctor, health, litellm_flags, token};
 use easel::config::{Config, Environment};
 use easel::emulator::{self, Emulator, Fault};
 use easel::server::{Options, Server, StartError, Tls, system_clock};
@@ -25,7 +29,7 @@ const UNUSABLE: u8 = check::UNUSABLE;
 
 /// OpenAI's image API on Amazon Bedrock, from the LiteLLM config you already have.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(name = "easel", version, args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]
     command: Option<Command>,
@@ -39,10 +43,21 @@ enum Command {
     Serve(Serve),
     /// Read a config and say everything about it, without serving
     Check(Check),
+    /// Try everything that painting needs, without painting; exit status 0, 1 if something fails, 64 for the config
+    Doctor(Doctor),
+    /// Make a short-term Bedrock API key from AWS credentials, without calling anybody
+    Token(Token),
     /// Be a Bedrock that paints offline, for trying things out and for tests
     Emulate(Emulate),
     /// Ask a running Easel whether it is alive; exit status 0 or 1
     Health(Address),
+    /// Write a shell's completions to standard output
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Write the manual page to standard output, in roff
+    Man,
 }
 
 /// LiteLLM's flags, so that a compose file written for it goes on working.
@@ -94,6 +109,35 @@ struct Check {
     /// Exit with 1 if there are warnings
     #[arg(long)]
     strict: bool,
+}
+
+#[derive(Debug, Args)]
+struct Doctor {
+    /// The config; else what serving would take
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The same, in short
+    #[arg(value_name = "CONFIG", conflicts_with = "config")]
+    file: Option<PathBuf>,
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct Token {
+    /// The only region that the key will work in; else AWS_REGION, AWS_DEFAULT_REGION, that of the profile
+    #[arg(long)]
+    region: Option<String>,
+    /// How long it lives: 12h at most, and no longer than the session that it is made from
+    #[arg(long, value_name = "LIFE", default_value = "12h", value_parser = token::life)]
+    expires: Duration,
+    /// Write `export AWS_BEARER_TOKEN_BEDROCK=...`, for eval
+    #[arg(long)]
+    export: bool,
+    /// A profile of ~/.aws; else what AWS's own tools would take
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +197,18 @@ fn run(line: CommandLine, unused: &[String]) -> Result<ExitCode, Failed> {
     let env = surroundings::environment().map_err(unusable)?;
     match line.command {
         Some(Command::Check(args)) => return run_check(args, &env),
+        Some(Command::Doctor(args)) => return run_doctor(args, &env),
+        Some(Command::Token(args)) => runtime()?.block_on(run_token(args, &env))?,
+        Some(Command::Completions { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut CommandLine::command(), "easel", &mut script);
+            print(&script)?;
+        }
+        Some(Command::Man) => {
+            let mut page = Vec::new();
+            clap_mangen::Man::new(CommandLine::command()).render(&mut page).map_err(failed)?;
+            print(&page)?;
+        }
         Some(Command::Health(address)) => runtime()?.block_on(run_health(&address, &env))?,
         Some(Command::Emulate(args)) => {
             logging::start(LevelFilter::INFO);
@@ -162,6 +218,10 @@ fn run(line: CommandLine, unused: &[String]) -> Result<ExitCode, Failed> {
         None => run_server(line.serve, unused, &env)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn print(text: &[u8]) -> Result<(), Failed> {
+    std::io::stdout().write_all(text).map_err(|error| failed(format!("cannot write: {error}")))
 }
 
 /// A thread for each core.
@@ -174,6 +234,35 @@ fn run_check(args: Check, env: &Environment) -> Result<ExitCode, Failed> {
     let (catalog, clock) = (Catalog::builtin(), system_clock());
     let status = check::run(&path, env, &catalog, clock, args.json, args.strict, &mut std::io::stdout());
     status.map(ExitCode::from).map_err(|error| failed(format!("cannot write: {error}")))
+}
+
+fn run_doctor(args: Doctor, env: &Environment) -> Result<ExitCode, Failed> {
+    let path = surroundings::config_path(args.config.or(args.file), env).map_err(unusable)?;
+    let (catalog, clock) = (Catalog::builtin(), system_clock());
+    let mut out = std::io::stdout();
+    let status = match Config::load(&path, env, &catalog) {
+        // Says every mistake, and answers the status for it.
+        Err(_) => check::run(&path, env, &catalog, clock, args.json, false, &mut out),
+        Ok(config) => {
+            surroundings::export(&config);
+            let client = Client::new(clock, surroundings::certificates(env).map_err(unusable)?);
+            let colour = surroundings::colourful(env);
+            let form = if args.json { doctor::Form::Json } else { doctor::Form::Text { colour } };
+            let file = path.display().to_string();
+            runtime()?.block_on(doctor::run(&file, &config, env, &client, clock, form, &mut out))
+        }
+    };
+    status.map(ExitCode::from).map_err(|error| failed(format!("cannot write: {error}")))
+}
+
+async fn run_token(args: Token, env: &Environment) -> Result<(), Failed> {
+    let Token { region, expires: life, export, profile } = args;
+    let wish = token::Wish { region, life, profile, export };
+    let made = token::run(&wish, env, system_clock(), &mut std::io::stdout(), &mut std::io::stderr()).await;
+    made.map_err(|error| match error {
+        token::NoKey::Unusable(message) => unusable(message),
+        token::NoKey::Failed(message) => failed(message),
+    })
 }
 
 async fn run_health(address: &Address, env: &Environment) -> Result<(), Failed> {

@@ -41,6 +41,15 @@ pub struct PictureLabels {
     pub model: String,
 }
 
+/// An API key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KeyLabels {
+    /// The alias that is painted for with it.
+    pub alias: String,
+    /// Where it comes from, such as `os.environ/AWS_BEARER_TOKEN_BEDROCK`.
+    pub source: String,
+}
+
 /// All of it.
 #[derive(Debug)]
 pub struct Metrics {
@@ -61,6 +70,8 @@ pub struct Metrics {
     pub broken: Counter,
     /// Replies that brought fewer pictures than asked for.
     pub incomplete: Counter,
+    /// Seconds that API keys with an end still live; set when it is asked for.
+    pub key_life: Family<KeyLabels, Gauge>,
 }
 
 impl Default for Metrics {
@@ -83,6 +94,7 @@ impl Metrics {
             cost: Family::default(),
             broken: Counter::default(),
             incomplete: Counter::default(),
+            key_life: Family::default(),
         };
         metrics.registered()
     }
@@ -99,6 +111,7 @@ impl Metrics {
         r.register("cost_dollars", help, self.cost.clone());
         r.register("replies_broken", "Replies that ended before they were whole", self.broken.clone());
         r.register("replies_incomplete", "Replies with fewer pictures than asked for", self.incomplete.clone());
+        r.register("key_seconds_left", "Life of Bedrock API keys that have an end", self.key_life.clone());
         self
     }
 

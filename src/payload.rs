@@ -11,6 +11,9 @@ use sha2::{Digest, Sha256};
 
 use crate::blob::{Blob, Pieces};
 
+/// Bedrock takes no longer body, in bytes.
+pub const MAX_PAYLOAD: u64 = 25_000_000;
+
 /// A body, which can be read as often as it is needed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Payload {

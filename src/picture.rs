@@ -112,6 +112,11 @@ impl Margins {
         Size::new(size.width + self.left + self.right, size.height + self.up + self.down)
     }
 
+    /// Left, right, up, down.
+    pub fn sides(self) -> [u32; 4] {
+        [self.left, self.right, self.up, self.down]
+    }
+
     /// Whether nothing is added.
     pub fn is_empty(self) -> bool {
         self == Self::default()

@@ -73,6 +73,11 @@ pub(crate) fn root_path(env: &Environment) -> Option<String> {
     (!path.is_empty()).then(|| format!("/{path}"))
 }
 
+/// Whether standard output is a terminal whose owner minds no colours.
+pub(crate) fn colourful(env: &Environment) -> bool {
+    std::io::IsTerminal::is_terminal(&std::io::stdout()) && env.get("NO_COLOR").is_none()
+}
+
 /// Where files go that are gone when the program is.
 pub(crate) fn temporary_folder(env: &Environment) -> PathBuf {
     env.get("TMPDIR").unwrap_or("/tmp").into()

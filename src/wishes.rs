@@ -62,18 +62,45 @@ pub struct Malformed {
     pub message: String,
 }
 
-/// Members of Nova's `textToImageParams` and `colorGuidedGenerationParams` that have no place of their own here.
-const NOVA_TEXT: [&str; 6] = ["style", "conditionImage", "controlMode", "controlStrength", "colors", "referenceImage"];
+/// Nova's objects of parameters: the task that each belongs to, and its members that have no place of their own here.
+const NOVA_PARAMS: [(&str, &str, &[&str]); 7] = [
+    ("textToImageParams", "TEXT_IMAGE", &["style", "conditionImage", "controlMode", "controlStrength"]),
+    ("colorGuidedGenerationParams", "COLOR_GUIDED_GENERATION", &["colors", "referenceImage"]),
+    ("imageVariationParams", "IMAGE_VARIATION", &["images", "similarityStrength"]),
+    ("inPaintingParams", "INPAINTING", &["image", "maskPrompt", "maskImage", "returnMask"]),
+    ("outPaintingParams", "OUTPAINTING", &["image", "maskPrompt", "maskImage", "outPaintingMode", "returnMask"]),
+    ("backgroundRemovalParams", "BACKGROUND_REMOVAL", &["image"]),
+    (
+        "virtualTryOnParams",
+        "VIRTUAL_TRY_ON",
+        &[
+            "sourceImage",
+            "referenceImage",
+            "maskType",
+            "imageBasedMask",
+            "garmentBasedMask",
+            "promptBasedMask",
+            "maskExclusions",
+            "mergeStyle",
+            "returnMask",
+        ],
+    ),
+];
+
+/// Members of `imageGenerationConfig`.
+const NOVA_CONFIG: [&str; 6] = ["width", "height", "quality", "cfgScale", "seed", "numberOfImages"];
 
 impl Wishes {
     /// Reads members; `null` counts as absent. Top-level members win over `imageGenerationConfig`, and
-    /// `textToImageParams` over top-level ones, as in LiteLLM. Reports every malformed member.
+    /// `textToImageParams` and its like over top-level ones, as in LiteLLM. An object may be written as a text of
+    /// JSON, for forms have nothing else. Reports every malformed member.
     pub fn read(members: Map<String, Value>) -> Result<Self, Vec<Malformed>> {
         let mut reader = Reader { members, ..Reader::default() };
         reader.members.retain(|_, value| !value.is_null());
-        reader.lift("textToImageParams", true);
-        reader.lift("colorGuidedGenerationParams", true);
-        reader.lift("imageGenerationConfig", false);
+        for (object, task, members) in NOVA_PARAMS {
+            reader.lift(object, Some(task), &[members, &["text", "negativeText"]].concat());
+        }
+        reader.lift("imageGenerationConfig", None, &NOVA_CONFIG);
         let wishes = Self {
             size: reader.size(),
             count: reader.integer(&["n", "numberOfImages"], 1, 10).and_then(|n| u8::try_from(n).ok()),
@@ -152,27 +179,23 @@ struct Reader {
 }
 
 impl Reader {
-    /// Moves the members of a nested object to the top; `wins` says who gives way when both are there.
-    fn lift(&mut self, object: &str, wins: bool) {
-        let nested = match self.members.shift_remove(object) {
+    /// Moves the members of a nested object to the top. Those of a task's own object win over what is there, and say
+    /// the task.
+    fn lift(&mut self, object: &str, task: Option<&str>, known: &[&str]) {
+        let nested = match self.members.shift_remove(object).map(unquoted_object) {
             None => return,
             Some(Value::Object(nested)) => nested,
             Some(other) => return self.fault(object, true, &format!("expected an object, got {}", describe(&other))),
         };
-        if object.starts_with("color") {
-            self.members.entry("taskType").or_insert_with(|| "COLOR_GUIDED_GENERATION".into());
+        // What is painted from text says nothing: that is what is done anyway.
+        if let Some(task) = task.filter(|task| *task != "TEXT_IMAGE") {
+            self.members.entry("taskType").or_insert_with(|| task.into());
         }
         for (name, value) in nested.into_iter().filter(|(_, value)| !value.is_null()) {
-            let known = match object {
-                "imageGenerationConfig" => {
-                    ["width", "height", "quality", "cfgScale", "seed", "numberOfImages"].contains(&&*name)
-                }
-                _ => ["text", "negativeText"].contains(&&*name) || NOVA_TEXT.contains(&&*name),
-            };
             let path = format!("{object}.{name}");
-            if !known {
+            if !known.contains(&&*name) {
                 self.members.insert(path, value);
-            } else if wins || !self.has(&name) {
+            } else if task.is_some() || !self.has(&name) {
                 self.origins.insert(name.clone(), path.into());
                 self.members.insert(name, value);
             }
@@ -333,6 +356,21 @@ pub(crate) fn unquoted(value: Value) -> Value {
     match value.as_str().and_then(number) {
         Some(number) => Value::Number(number),
         None => value,
+    }
+}
+
+/// An object that is written as a text of JSON as the object.
+pub(crate) fn unquoted_object(value: Value) -> Value {
+    let object = value.as_str().filter(|text| text.trim_start().starts_with('{'));
+    object.and_then(|text| serde_json::from_str(text).ok()).unwrap_or(value)
+}
+
+/// A list that is written as a text of JSON, or with commas, as the list.
+pub(crate) fn unquoted_array(value: Value) -> Value {
+    let Some(text) = value.as_str() else { return value };
+    match serde_json::from_str(text) {
+        Ok(list @ Value::Array(_)) => list,
+        _ => text.split(',').map(|item| Value::from(item.trim())).collect::<Vec<_>>().into(),
     }
 }
 

@@ -9,10 +9,11 @@ use aws_config::profile::ProfileFileCredentialsProvider;
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{Region, imds};
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::NoCredentials;
+use super::credentials::{Lack, NoCredentials};
 use super::sts;
 use crate::config::Auth;
 
@@ -26,6 +27,10 @@ pub(super) fn fixed(id: &str, secret: &SecretString, token: Option<&SecretString
 
 /// Credentials for a deployment in this region.
 pub(super) async fn fetch(auth: &Auth, region: &str) -> Result<Credentials, NoCredentials> {
+    let profile = match auth {
+        Auth::Chain { profile, .. } => profile.as_deref(),
+        Auth::Bearer { .. } | Auth::Keys { .. } | Auth::WebIdentity { .. } => None,
+    };
     let (base, role) = match auth {
         Auth::Bearer { .. } => return Err(NoCredentials::new("a bearer key needs no AWS credentials")),
         Auth::WebIdentity { token, role } => return sts::assume_by_token(role, token, region).await,
@@ -38,7 +43,23 @@ pub(super) async fn fetch(auth: &Auth, region: &str) -> Result<Credentials, NoCr
     };
     match role {
         Some(role) => sts::assume(role, base, region).await,
-        None => base.provide_credentials().await.map_err(|error| NoCredentials::caused_by(&error)),
+        None => base.provide_credentials().await.map_err(|error| explain(&error, profile)),
+    }
+}
+
+/// AWS's words, or plainer ones where those say nothing.
+fn explain(error: &CredentialsError, profile: Option<&str>) -> NoCredentials {
+    let said = NoCredentials::caused_by(error);
+    let text = said.to_string();
+    match (error, profile) {
+        (CredentialsError::CredentialsNotLoaded(_), Some(profile)) => {
+            NoCredentials::new(format!("the profile '{profile}' is not there, or holds nothing to sign with"))
+                .lacking(Lack::Profile)
+        }
+        (CredentialsError::CredentialsNotLoaded(_), None) => said.lacking(Lack::Credentials),
+        _ if text.contains("was not defined") => said.lacking(Lack::Profile),
+        _ if text.contains("sts:AssumeRole") => said.lacking(Lack::Role),
+        _ => said,
     }
 }
 

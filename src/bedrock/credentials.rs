@@ -9,11 +9,12 @@ use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
 use futures_util::FutureExt;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::chain;
 use super::held::Source;
+use super::keys::{Key, Keys};
 use crate::config::{Auth, Deployment, WebToken};
 
 /// A source that has not answered by then has failed. Signing in by a process or over a slow proxy takes a while.
@@ -23,22 +24,42 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_DETAIL: usize = 1000;
 
 /// How one call proves who it is.
-#[derive(Debug)]
 pub(super) enum Identity {
-    /// `Authorization: Bearer`.
-    Bearer(SecretString),
+    /// `Authorization: Bearer`, and whether another key could take its place.
+    Bearer { key: Key, another: bool },
     /// SigV4 with these.
     Aws(Credentials),
 }
 
 /// The AWS chain found nothing, or what it found does not work. For the log: never shown to a caller.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct NoCredentials(String);
+#[error("{detail}")]
+pub struct NoCredentials {
+    /// What is missing.
+    pub lack: Lack,
+    detail: String,
+}
+
+/// What is missing where there are no credentials, by what can be done about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Nobody has any: no variable, file, container or machine.
+    Credentials,
+    /// There is no such profile, or it holds nothing to sign with.
+    Profile,
+    /// STS does not give the role.
+    Role,
+    /// A source is there and failed.
+    Answer,
+}
 
 impl NoCredentials {
     pub(super) fn new(message: impl Into<String>) -> Self {
-        Self(message.into())
+        Self { lack: Lack::Answer, detail: message.into() }
+    }
+
+    pub(super) fn lacking(self, lack: Lack) -> Self {
+        Self { lack, ..self }
     }
 
     /// An error with all its causes on one line, each said once.
@@ -50,13 +71,15 @@ impl NoCredentials {
             }
         }
         // What a credential process writes on standard error is in it, at whatever length.
-        Self(said.join(": ").replace(['\r', '\n'], " ").chars().take(MAX_DETAIL).collect())
+        let line: String = said.join(": ").split_whitespace().collect::<Vec<_>>().join(" ");
+        Self::new(line.chars().take(MAX_DETAIL).collect::<String>())
     }
 }
 
 /// Hands out identities; one cache for each source.
 #[derive(Debug, Default)]
 pub(super) struct Identities {
+    pub(super) keys: Keys,
     sources: Mutex<HashMap<String, Arc<Source>>>,
 }
 
@@ -64,7 +87,11 @@ impl Identities {
     /// The identity for a call of this deployment at `now`.
     pub(super) async fn get(&self, deployment: &Deployment, now: SystemTime) -> Result<Identity, NoCredentials> {
         let source = match &deployment.auth {
-            Auth::Bearer { key, .. } => return Ok(Identity::Bearer(key.clone())),
+            Auth::Bearer { key, next } => {
+                let mut keys = self.keys.in_order(key, next.as_ref(), &deployment.region, now).await;
+                let (another, key) = (keys.len() > 1, keys.swap_remove(0));
+                return Ok(Identity::Bearer { key, another });
+            }
             Auth::Keys { role: None, access_key_id, secret_access_key, session_token } => {
                 let credentials = chain::fixed(access_key_id, secret_access_key, session_token.as_ref());
                 return Ok(Identity::Aws(credentials));
@@ -102,7 +129,7 @@ impl Identities {
 }
 
 /// An answer in any case: aws-config panics where a metadata service names a role that cannot stand in an address.
-async fn within_patience(
+pub(super) async fn within_patience(
     fetch: impl Future<Output = Result<Credentials, NoCredentials>>,
 ) -> Result<Credentials, NoCredentials> {
     let fetch = AssertUnwindSafe(Box::pin(fetch)).catch_unwind();

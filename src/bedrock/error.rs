@@ -8,6 +8,8 @@ use std::time::Duration;
 use http::{HeaderMap, StatusCode};
 use serde_json::Value;
 
+use super::keys::Shown;
+
 /// A call that brought no picture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Error {
@@ -17,6 +19,10 @@ pub struct Error {
     pub detail: String,
     /// `x-amzn-RequestId`, for the log and AWS's support.
     pub request_id: Option<String>,
+    /// The API key that was shown, if one was.
+    pub shown: Option<Box<Shown>>,
+    /// The API key was refused, and another is there: the same call may be made with it, for this one painted nothing.
+    pub another_key: bool,
 }
 
 /// Sorted by what can be done about it.
@@ -75,7 +81,7 @@ const FILTERED: &str = "This request has been blocked by our content filters";
 impl Error {
     /// An error that no answer of Bedrock's stands behind.
     pub fn local(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), request_id: None }
+        Self { kind, detail: detail.into(), request_id: None, shown: None, another_key: false }
     }
 
     /// Reads an answer that is not a success. `body` may be cut short, empty or no JSON.
@@ -91,7 +97,7 @@ impl Error {
         let retry_after = text("retry-after").and_then(|t| t.parse().ok()).map(Duration::from_secs);
         let kind = classify(status, exception, message, retry_after);
         let detail = format!("{} {exception}: {}", status.as_u16(), unnest(message));
-        Self { kind, detail, request_id: text("x-amzn-requestid").map(str::to_owned) }
+        Self { request_id: text("x-amzn-requestid").map(str::to_owned), ..Self::local(kind, detail) }
     }
 
     /// Bedrock's own words about a wish that is not valid, without status and exception.
@@ -137,14 +143,15 @@ fn is_unknown_model(message: &str) -> bool {
 
 fn denial(exception: &str, message: &str) -> Denial {
     match exception {
+        // "Signature expired" blames a clock, not a session.
+        "InvalidSignatureException" => Denial::SignatureRefused,
         _ if message.contains("expired") => Denial::Expired,
         _ if message.contains("bedrock:CallWithBearerToken") => Denial::BearerNotAllowed,
         _ if message.contains("API Key is valid") => Denial::KeyInvalid,
         "ExpiredTokenException" | "RequestExpired" => Denial::Expired,
-        "UnrecognizedClientException"
-        | "InvalidSignatureException"
-        | "InvalidClientTokenId"
-        | "MissingAuthenticationTokenException" => Denial::SignatureRefused,
+        "UnrecognizedClientException" | "InvalidClientTokenId" | "MissingAuthenticationTokenException" => {
+            Denial::SignatureRefused
+        }
         _ if message.contains("security token") => Denial::SignatureRefused,
         _ => Denial::AccessDenied,
     }
@@ -218,6 +225,11 @@ mod tests {
             "ExpiredTokenException",
             r#"{"message":"The security token included in the request is expired"}"#,
             Denial::Expired,
+        );
+        denied(
+            "InvalidSignatureException",
+            r#"{"Message":"Signature expired: 20261122T120000Z is now earlier than 20261122T120500Z"}"#,
+            Denial::SignatureRefused,
         );
         denied(
             "UnrecognizedClientException",

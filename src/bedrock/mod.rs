@@ -1,14 +1,19 @@
-//! The only code that speaks to AWS: endpoint, headers, send, classify.
+//! The only code that speaks to Bedrock: endpoint, headers, send, classify.
 //!
 //! Must not know OpenAI's API, aliases or fallbacks, and never sends a request twice.
 
 mod chain;
+mod control;
 mod credentials;
 mod error;
 mod held;
+mod keys;
+mod mint;
+mod reach;
 mod remedy;
 mod reply;
 mod sending;
+mod signer;
 mod sigv4;
 mod sts;
 
@@ -16,22 +21,28 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use aws_credential_types::Credentials;
+use http::Method;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Certificate;
 use secrecy::ExposeSecret;
 
-pub use credentials::NoCredentials;
+pub use control::{Listed, control_endpoint};
 use credentials::{Identities, Identity};
+pub use credentials::{Lack, NoCredentials};
 pub use error::{Denial, Error, Kind};
-pub use remedy::{key_problem, remedy};
+use keys::Key;
+pub use keys::Shown;
+pub use mint::{Minted, Session, mint_key};
+pub use reach::{Reach, Skew, Step};
+pub use remedy::{key_problem, key_problems, remedy};
 pub use reply::Reply;
+pub use signer::{Signer, Unknown};
 use sigv4::Parts;
 
 use crate::api_key::ApiKey;
 use crate::clock::Clock;
-use crate::config::{Auth, Deployment};
+use crate::config::{Auth, BearerKey, Deployment};
 use crate::loopback::names_this_machine;
 use crate::payload::Payload;
 
@@ -61,6 +72,15 @@ pub struct Client {
 
 type LazyHttp = LazyLock<Result<reqwest::Client, String>, Box<dyn FnOnce() -> Result<reqwest::Client, String> + Send>>;
 
+/// A request before it is signed.
+struct Outgoing<'a> {
+    method: Method,
+    url: &'a reqwest::Url,
+    /// What it carries beside what every request does.
+    more: &'a HeaderMap,
+    body: &'a Payload,
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
@@ -84,11 +104,9 @@ impl Client {
         let url = invoke_url(&deployment.endpoint, &deployment.model_id);
         let url = reqwest::Url::parse(&url)
             .map_err(|_| Error::local(Kind::NotFound, format!("the endpoint {} is no URL", deployment.endpoint)))?;
-        let (headers, signed_with) = self.headers(deployment, &url, &body).await?;
-        let here = url.host_str().is_some_and(names_this_machine);
-        let http = if here { &self.loopback } else { &self.outward };
-        let http = http.as_ref().map_err(|error| Error::local(Kind::Unreached, error))?;
-        let sent = http.post(url).headers(headers).body(sending::body(body)).send();
+        let outgoing = Outgoing { method: Method::POST, url: &url, more: &deployment.headers, body: &body };
+        let (headers, identity) = self.headers(deployment, outgoing).await?;
+        let sent = self.http(&url)?.post(url).headers(headers).body(sending::body(body)).send();
         let answer = tokio::time::timeout(timeout, sent)
             .await
             .map_err(|_| Error::local(Kind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())))?
@@ -98,41 +116,64 @@ impl Client {
         }
         let (status, headers) = (answer.status(), answer.headers().clone());
         let body = reply::read_up_to(answer, MAX_ERROR_BODY, timeout).await;
-        let error = Error::from_answer(status, &headers, &body);
-        if let (Some(credentials), Kind::Denied(Denial::Expired | Denial::SignatureRefused)) = (signed_with, error.kind)
-        {
-            // Not sent again with others: that is for the router to decide. But the next call shall have them.
-            self.identities.forget(deployment, &credentials);
-        }
-        Err(error)
+        Err(self.denied(deployment, identity, Error::from_answer(status, &headers, &body)))
     }
 
-    /// The headers of a call, and the credentials that it is signed with, if it is.
-    async fn headers(
-        &self,
-        deployment: &Deployment,
-        url: &reqwest::Url,
-        body: &Payload,
-    ) -> Result<(HeaderMap, Option<Credentials>), Error> {
+    /// The HTTP client for an address.
+    fn http(&self, url: &reqwest::Url) -> Result<&reqwest::Client, Error> {
+        let here = url.host_str().is_some_and(names_this_machine);
+        let http = if here { &self.loopback } else { &self.outward };
+        http.as_ref().map_err(|error| Error::local(Kind::Unreached, error))
+    }
+
+    /// Not sent again with other credentials: that is for the router to decide. But the next call shall have them.
+    fn denied(&self, deployment: &Deployment, identity: Identity, mut error: Error) -> Error {
+        match (identity, error.kind) {
+            (Identity::Aws(credentials), Kind::Denied(Denial::Expired | Denial::SignatureRefused)) => {
+                self.identities.forget(deployment, &credentials);
+            }
+            (Identity::Bearer { key, another }, Kind::Denied(denial)) => {
+                if matches!(denial, Denial::KeyInvalid | Denial::Expired) {
+                    self.identities.keys.refuse(&key.secret, &deployment.region);
+                    error.another_key = another;
+                }
+                error.shown = Some(Box::new(key.shown));
+            }
+            _ => {}
+        }
+        error
+    }
+
+    /// The headers of a call, and by whom it is made.
+    async fn headers(&self, deployment: &Deployment, outgoing: Outgoing<'_>) -> Result<(HeaderMap, Identity), Error> {
+        let Outgoing { method, url, more, body } = outgoing;
         let now = self.clock.now();
         let identity = self.identities.get(deployment, now).await;
-        match identity.map_err(|e| Error::local(Kind::Denied(Denial::NoCredentials), e.to_string()))? {
-            Identity::Bearer(key) => Ok((bearer(key.expose_secret(), &deployment.headers)?, None)),
+        let identity = identity.map_err(|e| Error::local(Kind::Denied(Denial::NoCredentials), e.to_string()))?;
+        let headers = match &identity {
+            Identity::Bearer { key, .. } => bearer(key.secret.expose_secret(), more)?,
             Identity::Aws(credentials) => {
                 // Must be what the client sends: the port only where it is not the scheme's own.
                 let host = match (url.host_str().unwrap_or_default(), url.port()) {
                     (host, Some(port)) => format!("{host}:{port}"),
                     (host, None) => host.to_owned(),
                 };
-                let (region, headers) = (&deployment.region, &deployment.headers);
-                let parts = Parts { url: url.as_str(), host: &host, region, headers };
+                let region = &deployment.region;
+                let parts = Parts { method: method.as_str(), url: url.as_str(), host: &host, region, headers: more };
                 let digest = body.sha256().await;
                 let digest = digest.map_err(|e| Error::local(Kind::Unreached, format!("an upload is lost: {e}")))?;
-                let headers = sigv4::sign(parts, digest, &credentials, now)
-                    .map_err(|e| Error::local(Kind::Denied(Denial::SignatureRefused), e.to_string()))?;
-                Ok((headers, Some(credentials)))
+                sigv4::sign(parts, digest, credentials, now)
+                    .map_err(|e| Error::local(Kind::Denied(Denial::SignatureRefused), e.to_string()))?
             }
-        }
+        };
+        Ok((headers, identity))
+    }
+
+    /// The API keys of a deployment as they are now, the one in use first; none if it signs otherwise.
+    pub async fn keys(&self, deployment: &Deployment) -> Vec<Shown> {
+        let Auth::Bearer { key, next } = &deployment.auth else { return Vec::new() };
+        let keys = self.identities.keys.in_order(key, next.as_ref(), &deployment.region, self.clock.now()).await;
+        keys.into_iter().map(|Key { shown, .. }| shown).collect()
     }
 
     /// Looks for the credentials of a deployment that signs, without calling Bedrock.
@@ -148,9 +189,13 @@ pub fn describe_auth(deployment: &Deployment, clock: Clock) -> String {
         None => String::new(),
     };
     match &deployment.auth {
-        Auth::Bearer { key, source } => {
-            let kind = ApiKey::read(key.expose_secret()).describe(clock.now());
-            format!("bearer, {kind}, from {source}")
+        Auth::Bearer { key, next } => {
+            let describe = |key: &BearerKey| {
+                let kind = ApiKey::read(key.key.expose_secret()).describe(clock.now());
+                format!("{kind}, from {}", key.source)
+            };
+            let next = next.as_ref().map(|next| format!("; after it a {}", describe(next))).unwrap_or_default();
+            format!("bearer, {}{next}", describe(key))
         }
         Auth::Keys { role, .. } => format!("SigV4 with the keys in the config{}", with_role(role)),
         Auth::WebIdentity { role, .. } => format!("SigV4 with a web identity token, assuming the role {}", role.arn),
@@ -164,6 +209,12 @@ pub fn describe_auth(deployment: &Deployment, clock: Clock) -> String {
             )
         }
     }
+}
+
+/// Enough of an access key's id to know it again: `AKIA…MPLE`.
+fn shortened(id: &str) -> String {
+    let tail = id.char_indices().nth_back(3).filter(|(at, _)| *at >= 8).map_or("", |(at, _)| &id[at..]);
+    format!("{}…{tail}", id.chars().take(4).collect::<String>())
 }
 
 /// `{endpoint}/model/{model id}/invoke`. AWS's clients encode everything but unreserved characters, once.

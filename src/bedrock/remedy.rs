@@ -4,67 +4,74 @@
 
 use std::time::SystemTime;
 
-use secrecy::ExposeSecret;
-
-use super::Denial;
+use super::{Denial, Shown};
 use crate::api_key::{ApiKey, utc};
 use crate::config::{Auth, Deployment};
 
-/// What is wrong and what to do. The first words are those of AWS's own guide: invalid bearer token, access denied,
+/// What is wrong and what to do; `shown` is the API key that was refused, if it was one. The first words are those of AWS's own guide: invalid bearer token, access denied,
 /// missing credentials.
-pub fn remedy(denial: Denial, deployment: &Deployment, now: SystemTime) -> String {
+pub fn remedy(denial: Denial, deployment: &Deployment, shown: Option<&Shown>, now: SystemTime) -> String {
     let alias = &deployment.alias;
-    match denial {
-        Denial::KeyInvalid | Denial::Expired if matches!(deployment.auth, Auth::Bearer { .. }) => {
-            let problem = key_problem(deployment, now).unwrap_or_else(|| refused_key(deployment, denial));
+    match (denial, shown) {
+        (Denial::KeyInvalid | Denial::Expired, Some(shown)) => {
+            let problem = key_problem(deployment, shown, now);
+            let problem = problem.unwrap_or_else(|| refused_key(alias, shown, denial));
             format!("invalid bearer token: {problem}")
         }
-        Denial::KeyInvalid | Denial::SignatureRefused => format!(
+        (Denial::KeyInvalid | Denial::SignatureRefused, _) => format!(
             "access denied: AWS does not accept the credentials of '{alias}'. Check the access key and its secret, and \
              that this machine's clock is right"
         ),
-        Denial::Expired => format!(
+        (Denial::Expired, _) => format!(
             "access denied: the AWS session of '{alias}' has expired. Sign in again (aws sso login, or new session keys)"
         ),
-        Denial::BearerNotAllowed => format!(
+        (Denial::BearerNotAllowed, _) => format!(
             "access denied: the API key of '{alias}' may not be used. Allow its user bedrock:CallWithBearerToken on '*' \
              beside bedrock:InvokeModel"
         ),
-        Denial::AccessDenied => format!(
+        (Denial::AccessDenied, _) => format!(
             "access denied: '{alias}' may not use {} in {}. Allow bedrock:InvokeModel for it, and for a third-party \
              model the AWS Marketplace subscription",
             deployment.model.id, deployment.region
         ),
-        Denial::NoCredentials => format!(
+        (Denial::NoCredentials, _) => format!(
             "missing credentials: there is nobody to sign as for '{alias}'. Set AWS_BEARER_TOKEN_BEDROCK, or AWS access \
              keys, or run with a profile or a role"
         ),
     }
 }
 
-fn refused_key(deployment: &Deployment, denial: Denial) -> String {
-    let Auth::Bearer { source, .. } = &deployment.auth else { return String::new() };
+fn refused_key(alias: &str, shown: &Shown, denial: Denial) -> String {
     let what = if denial == Denial::Expired { "has expired" } else { "is not accepted by Bedrock" };
     format!(
-        "the API key of '{}' ({source}) {what}. Make a new one in the Bedrock console and set it there",
-        deployment.alias
+        "the API key of '{alias}' ({}) {what}. Make a new one in the Bedrock console and set it there",
+        shown.source
     )
 }
 
-/// What a bearer key itself says is wrong with it: expired, or for another region.
-pub fn key_problem(deployment: &Deployment, now: SystemTime) -> Option<String> {
-    let Auth::Bearer { key, source } = &deployment.auth else { return None };
-    let ApiKey::ShortTerm { region, expires } = ApiKey::read(key.expose_secret()) else { return None };
-    let alias = &deployment.alias;
-    if expires <= now {
-        let when = utc(expires);
-        return Some(format!("the API key of '{alias}' ({source}) expired at {when}. Make a new one and set it there"));
-    }
-    (region != deployment.region).then(|| {
-        format!(
+/// What the bearer keys of the config themselves say is wrong with them.
+pub fn key_problems(deployment: &Deployment, now: SystemTime) -> Vec<String> {
+    let Auth::Bearer { key, next } = &deployment.auth else { return Vec::new() };
+    let shown = std::iter::once(key).chain(next).map(Shown::of);
+    shown.filter_map(|shown| key_problem(deployment, &shown, now)).collect()
+}
+
+/// What a bearer key itself says is wrong with it: expired, for another region, or cut off.
+pub fn key_problem(deployment: &Deployment, shown: &Shown, now: SystemTime) -> Option<String> {
+    let (alias, Shown { source, says, .. }) = (&deployment.alias, shown);
+    match says {
+        ApiKey::ShortTerm { expires, .. } if *expires <= now => {
+            let when = utc(*expires);
+            Some(format!("the API key of '{alias}' ({source}) expired at {when}. Make a new one and set it there"))
+        }
+        ApiKey::ShortTerm { region, .. } if *region != deployment.region => Some(format!(
             "the API key of '{alias}' ({source}) works in {region} only, and the deployment is in {}. Make a key for \
              that region, or change aws_region_name",
             deployment.region
-        )
-    })
+        )),
+        ApiKey::Malformed => Some(format!(
+            "the API key of '{alias}' ({source}) begins like a short-term key and cannot be read. Copy it again, whole"
+        )),
+        ApiKey::ShortTerm { .. } | ApiKey::LongTerm | ApiKey::Unknown => None,
+    }
 }

@@ -1,4 +1,4 @@
-//! AWS Signature Version 4 for InvokeModel: parts in, headers out.
+//! AWS Signature Version 4 for Bedrock: parts in, headers out.
 //!
 //! Pure. Must not fetch credentials or read the clock.
 
@@ -12,6 +12,8 @@ use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValu
 /// What is signed beside the body.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Parts<'a> {
+    /// `POST` to paint.
+    pub(super) method: &'a str,
     /// The whole URL, the model id in it percent-encoded once. The canonical path encodes it again.
     pub(super) url: &'a str,
     /// Host, with the port where it is not the scheme's own: exactly as the client will send it.
@@ -22,7 +24,7 @@ pub(super) struct Parts<'a> {
     pub(super) headers: &'a HeaderMap,
 }
 
-/// The headers of a signed POST whose body has this SHA-256: accept, content-type and host, then what the signature
+/// The headers of a signed request whose body has this SHA-256: accept, content-type and host, then what the signature
 /// adds. Equal to botocore's
 /// for the same time (`tests/fixtures/sigv4-and-api-keys.json`).
 pub(super) fn sign(
@@ -47,7 +49,7 @@ pub(super) fn sign(
         signed_headers.push((name.as_str(), value.to_str().map_err(|_| Unsignable)?));
     }
     let request =
-        SignableRequest::new("POST", parts.url, signed_headers.into_iter(), SignableBody::Precomputed(digest))
+        SignableRequest::new(parts.method, parts.url, signed_headers.into_iter(), SignableBody::Precomputed(digest))
             .map_err(|_| Unsignable)?;
     let (instructions, _) = sign_request(request, &params).map_err(|_| Unsignable)?.into_parts();
     let mut headers = parts.headers.clone();
@@ -103,7 +105,8 @@ mod tests {
             assert_eq!(url, vector.url);
             let credentials =
                 Credentials::from_keys(&vectors.access_key, &vectors.secret_key, vector.session_token.clone());
-            let parts = Parts { url: &url, host: &host, region: &vector.region, headers: &HeaderMap::new() };
+            let parts =
+                Parts { method: "POST", url: &url, host: &host, region: &vector.region, headers: &HeaderMap::new() };
             let digest = Sha256::digest(vector.body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
             let headers = sign(parts, digest, &credentials, time).unwrap();
             assert_eq!(headers["authorization"], vector.authorization);

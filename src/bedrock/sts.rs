@@ -4,14 +4,17 @@
 
 use std::time::SystemTime;
 
+use aws_config::retry::RetryConfig;
 use aws_config::sts::AssumeRoleProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_sts::Client;
+use aws_sdk_sts::error::ProvideErrorMetadata;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::credentials::NoCredentials;
+use super::credentials::{Lack, NoCredentials};
+use super::signer::Unknown;
 use crate::config::{Role, WebToken};
 
 /// The session's name in CloudTrail, where the config gives none.
@@ -41,7 +44,7 @@ pub(super) async fn assume(
     let provider = Box::pin(builder.configure(&config).build()).await;
     let refusal = match provider.provide_credentials().await {
         Ok(credentials) => return Ok(credentials),
-        Err(error) => NoCredentials::caused_by(&error),
+        Err(error) => NoCredentials::caused_by(&error).lacking(Lack::Role),
     };
     if is_own(role, &config).await { base.provide_credentials().await.map_err(|_| refusal) } else { Err(refusal) }
 }
@@ -76,7 +79,8 @@ pub(super) async fn assume_by_token(role: &Role, token: &WebToken, region: &str)
         .role_session_name(session_name(role))
         .set_duration_seconds(role.duration.and_then(|duration| i32::try_from(duration.as_secs()).ok()))
         .web_identity_token(token.expose_secret());
-    let answer = Box::pin(request.send()).await.map_err(|error| NoCredentials::caused_by(&error))?;
+    let answer = Box::pin(request.send()).await;
+    let answer = answer.map_err(|error| NoCredentials::caused_by(&error).lacking(Lack::Role))?;
     let given = answer.credentials.ok_or_else(|| NoCredentials::new("STS gave no credentials"))?;
     let expiry = SystemTime::try_from(given.expiration).ok();
     let (id, secret) = (given.access_key_id, given.secret_access_key);
@@ -99,8 +103,26 @@ fn session_name(role: &Role) -> &str {
     role.session_name.as_deref().unwrap_or(SESSION_NAME)
 }
 
+/// Who credentials belong to: an ARN.
+pub(super) async fn caller(credentials: Credentials, endpoint: Option<&str>, region: &str) -> Result<String, Unknown> {
+    let loader = to(endpoint, region).credentials_provider(SharedCredentialsProvider::new(credentials));
+    let config = Box::pin(loader.retry_config(RetryConfig::disabled()).load()).await;
+    let answer = Box::pin(Client::new(&config).get_caller_identity().send()).await;
+    match answer {
+        Ok(answer) => answer.arn.ok_or_else(|| Unknown::Unreached("STS did not say".into())),
+        // The message beside the code may hold what was signed.
+        Err(error) => Err(match error.as_service_error().and_then(|error| error.code()) {
+            Some(code) => Unknown::Refused(code.to_owned()),
+            None => Unknown::Unreached(NoCredentials::caused_by(&error).to_string()),
+        }),
+    }
+}
+
 fn loader(role: &Role, region: &str) -> aws_config::ConfigLoader {
-    let endpoint = role.sts_endpoint.as_deref();
+    to(role.sts_endpoint.as_deref(), region)
+}
+
+fn to(endpoint: Option<&str>, region: &str) -> aws_config::ConfigLoader {
     let region = endpoint.and_then(region_of).unwrap_or(region).to_owned();
     let loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(region));
     match endpoint {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use time::Date;
 
-use crate::bedrock::key_problem;
+use crate::bedrock;
 use crate::catalog::{Catalog, Life};
 use crate::clock::Clock;
 use crate::config::{Alias, Auth, Config, Deployment, Environment, Mistakes, Notice, Wildcard};
@@ -133,11 +133,12 @@ fn deployment_json(deployment: &Deployment, today: Date) -> Value {
 
 /// What the API keys say is wrong with themselves, told at the entry that uses them.
 fn key_problems(config: &Config, clock: Clock) -> Vec<Notice> {
-    let problem = |deployment: &Arc<Deployment>| {
+    let problems = |deployment: &Arc<Deployment>| {
         let path = format!("{}.litellm_params.api_key", deployment.path);
-        key_problem(deployment, clock.now()).map(|message| Notice { path, message })
+        let problems = bedrock::key_problems(deployment, clock.now()).into_iter();
+        problems.map(move |message| Notice { path: path.clone(), message })
     };
-    config.deployments.iter().filter_map(problem).collect()
+    config.deployments.iter().flat_map(problems).collect()
 }
 
 /// The aliases in the order of the file, each with its deployments and fallbacks.
@@ -259,7 +260,10 @@ fn life(life: Life, today: Date) -> String {
 
 fn signs_with(auth: &Auth) -> String {
     let (with, role) = match auth {
-        Auth::Bearer { source, .. } => (format!("the API key from {source}"), None),
+        Auth::Bearer { key, next: None } => (format!("the API key from {}", key.source), None),
+        Auth::Bearer { key, next: Some(next) } => {
+            (format!("the API key from {}, after it that from {}", key.source, next.source), None)
+        }
         Auth::Keys { role, .. } => ("the AWS keys in the config".into(), role.as_ref()),
         Auth::Chain { profile: Some(profile), role } => (format!("the AWS profile '{profile}'"), role.as_ref()),
         Auth::Chain { profile: None, role } => ("the AWS credentials that the machine has".into(), role.as_ref()),

@@ -212,6 +212,7 @@ pub(super) fn settle(
         auth: auth?,
         timeout: timeout.unwrap_or(defaults.timeout),
         num_retries,
+        alone: true,
         weight: 1.0,
         drop_params: drop_params.unwrap_or(defaults.drop_params),
         drops,

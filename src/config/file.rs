@@ -17,6 +17,9 @@ use super::report::{Report, join};
 /// Longest file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
+/// Tags that a catalogue's choices are written with.
+const CHOICES: [&str; 4] = ["!pixels", "!sizes", "!aspect_ratios", "!stability_services"];
+
 const TOO_LONG: &str = "the config is longer than 1 MB, which no model list needs";
 
 /// Most that a file may become once its aliases are written out, in bytes of scalars and 8 for each node.
@@ -116,7 +119,7 @@ fn json(value: Yaml, path: &str, report: &mut Report) -> Value {
             Value::Object(object)
         }
         // Easel's own catalogue writes a choice as a tag; elsewhere it is the name of the only member.
-        Yaml::Tagged(tagged) if ["!pixels", "!aspect_ratios"].iter().any(|tag| tagged.tag == *tag) => {
+        Yaml::Tagged(tagged) if CHOICES.iter().any(|tag| tagged.tag == *tag) => {
             let name = tagged.tag.to_string().trim_start_matches('!').to_owned();
             let value = json(tagged.value, &join(path, &name), report);
             Value::Object(Map::from_iter([(name, value)]))

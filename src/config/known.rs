@@ -182,8 +182,9 @@ pub(super) mod read {
     ];
     pub(in super::super) const GENERAL: &[&str] =
         &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name"];
-    pub(in super::super) const EASEL: [&str; 8] = [
+    pub(in super::super) const EASEL: [&str; 9] = [
         "default_model", "strict_params", "models", "allowed_models", "data_dir", "links", "events", "trusted_proxies",
+        "picture_hosts",
     ];
     pub(in super::super) const LINKS: [&str; 6] =
         ["expires_in", "base_url", "dall_e_default", "max_size_mb", "secret", "s3"];
@@ -199,18 +200,21 @@ pub(super) const WISHES: &[&str] = &[
     "n", "numberOfImages", "size", "width", "height", "quality", "style", "background", "moderation",
     "input_fidelity", "output_format", "output_compression", "seed", "negativeText", "negative_prompt",
     "aspect_ratio", "cfgScale", "cfg_scale", "text", "textToImageParams", "colorGuidedGenerationParams",
+    "imageVariationParams", "inPaintingParams", "outPaintingParams", "backgroundRemovalParams", "virtualTryOnParams",
     "imageGenerationConfig",
 ];
 
 /// Native members of Nova Canvas and Stability that `Wishes` keeps as they are.
 #[rustfmt::skip]
 pub(super) const NATIVE: &[&str] = &[
-    "taskType", "conditionImage", "controlMode", "controlStrength", "colors", "referenceImage", "images",
-    "similarityStrength", "maskPrompt", "maskImage", "outPaintingMode", "imageVariationParams", "inPaintingParams",
-    "outPaintingParams", "backgroundRemovalParams", "virtualTryOnParams", "mode", "image", "strength",
-    "style_preset", "mask", "grow_mask", "left", "right", "up", "down", "creativity", "search_prompt",
-    "select_prompt", "control_strength", "fidelity", "composition_fidelity", "style_strength", "change_strength",
-    "init_image", "style_image",
+    "task", "taskType", "conditionImage", "controlMode", "controlStrength", "colors", "referenceImage", "images",
+    "similarityStrength", "maskPrompt", "mask_prompt", "maskImage", "returnMask", "outPaintingMode", "sourceImage",
+    "maskType", "imageBasedMask", "garmentBasedMask", "promptBasedMask", "maskExclusions", "mergeStyle",
+    "garmentClass", "maskShape", "garmentStyling", "longSleeveStyle", "tuckingStyle", "outerLayerStyle",
+    "preserveBodyPose", "preserveHands", "preserveFace", "mode", "image", "strength", "style_preset", "mask",
+    "grow_mask", "left", "right", "up", "down", "creativity", "search_prompt", "select_prompt", "control_strength",
+    "fidelity", "composition_fidelity", "style_strength", "change_strength", "init_image", "style_image", "steps",
+    "sampler", "clip_guidance_preset",
 ];
 
 #[cfg(test)]

@@ -34,6 +34,7 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use time::Date;
 
+pub use region::is_region;
 pub use wildcard::Wildcard;
 
 use crate::catalog::{Catalog, Model};
@@ -77,6 +78,9 @@ pub struct Config {
     pub default_model: String,
     /// `/metrics` answers without the key (`litellm_settings.require_auth_for_metrics_endpoint: false`).
     pub open_metrics: bool,
+    /// Hosts that pictures are fetched from when a request names them by link (`easel_settings.picture_hosts`), in small
+    /// letters; `*.example.com` is all below one.
+    pub picture_hosts: Vec<String>,
     /// Refuse members that nobody knows (`easel_settings.strict_params`).
     pub strict_params: bool,
     /// How pictures are handed over.
@@ -187,6 +191,8 @@ pub struct Deployment {
     pub timeout: Duration,
     /// Tries after the first, if it says so itself.
     pub num_retries: Option<u32>,
+    /// Whether its alias has no other model.
+    pub alone: bool,
     /// Its share among the deployments of its alias (default 1); 0 is drawn only when nothing else is left.
     pub weight: f64,
     /// Leave out what the model cannot honour instead of refusing.
@@ -206,12 +212,12 @@ pub struct Deployment {
 /// How a deployment proves who it is to Bedrock.
 #[derive(Clone, Debug)]
 pub enum Auth {
-    /// A Bedrock API key, and where it comes from in words (`os.environ/AWS_BEARER_TOKEN_BEDROCK`).
+    /// A Bedrock API key, and while keys are changed a second one.
     Bearer {
         /// The key.
-        key: SecretString,
-        /// Where it was found.
-        source: String,
+        key: BearerKey,
+        /// The one that takes its place once it is refused or has expired: `NAME_NEXT` beside `os.environ/NAME`.
+        next: Option<BearerKey>,
     },
     /// SigV4 with keys that stand in the config.
     Keys {
@@ -238,6 +244,17 @@ pub enum Auth {
         /// The role to assume with it.
         role: Role,
     },
+}
+
+/// A Bedrock API key.
+#[derive(Clone, Debug)]
+pub struct BearerKey {
+    /// The key, as it was when the config was read.
+    pub key: SecretString,
+    /// Where it comes from in words, such as `os.environ/AWS_BEARER_TOKEN_BEDROCK`.
+    pub source: String,
+    /// The file that it stands in, if it does: whoever writes it may change it.
+    pub file: Option<PathBuf>,
 }
 
 /// A role to assume by STS.
@@ -346,7 +363,7 @@ impl Environment {
     }
 
     /// The region of a profile, or of the one that AWS's tools would take.
-    fn region_of_profile(&self, name: Option<&str>) -> Option<&str> {
+    pub fn region_of_profile(&self, name: Option<&str>) -> Option<&str> {
         let name = name.or_else(|| self.get("AWS_PROFILE")).unwrap_or("default");
         self.regions.get(name).map(String::as_str)
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::region::{looks_like_region, of_arn};
 use super::report::{closest, quote};
 use super::section::Text;
-use crate::catalog::{Catalog, Dialect, Model};
+use crate::catalog::{Catalog, Model};
 
 /// The model that is meant, and what stands in the URL for it.
 #[derive(Clone, Debug)]
@@ -75,12 +75,11 @@ pub(super) fn target(named: &Named<'_>, catalog: &Catalog) -> Result<Target, Ref
         .or_else(|| look_up(catalog, model_id))
         .cloned()
         .ok_or_else(|| unknown(id, text, catalog))?;
-    if model.dialect == Dialect::StabilityServices {
-        let message = format!("{} changes pictures, which Easel does not do yet; entry skipped", quote(&model.id));
-        return Err(Refusal::NotServed(message));
-    }
     let region = region.or(of_arn(model_id)).or(of_arn(id)).map(str::to_owned);
-    Ok(Target { model, model_id: model_id.to_owned(), region })
+    // Some can only be called through a profile, whose id is easily forgotten.
+    let profile = model.profiles.first().filter(|_| model.profile_only && model_id == model.id);
+    let model_id = profile.map_or_else(|| model_id.to_owned(), |profile| format!("{profile}.{model_id}"));
+    Ok(Target { model, model_id, region })
 }
 
 /// Strips routes and a region from the front of an id.
@@ -245,7 +244,11 @@ mod tests {
             ("bedrock/*", "the wildcard 'bedrock/*' needs one '*' here and one in model_name"),
             (
                 "bedrock/us.stability.stable-outpaint-v1:0",
-                "warning: 'stability.stable-outpaint-v1:0' changes pictures, which Easel does not do yet; entry skipped",
+                "stability.stable-outpaint-v1:0 as us.stability.stable-outpaint-v1:0 in ?",
+            ),
+            (
+                "bedrock/us-east-2/stability.stable-outpaint-v1:0",
+                "stability.stable-outpaint-v1:0 as us.stability.stable-outpaint-v1:0 in us-east-2",
             ),
         ] {
             check(model, None, None, expect);

@@ -63,6 +63,14 @@ fn unsound(model: &Model) -> Option<&'static str> {
         SizeRule::AspectRatios(ref names) => !names.is_empty(),
         SizeRule::AsGiven => true,
     };
+    let input = limits.input.as_ref().is_none_or(|input| {
+        (1..=8192).contains(&input.min_side)
+            && input.max_side.is_none_or(|most| most >= input.min_side)
+            && input.max_pixels >= u64::from(input.min_side).pow(2).max(input.min_pixels)
+            && input.max_ratio.is_none_or(|ratio| ratio >= 1.0)
+            && !input.formats.is_empty()
+            && input.most >= 1
+    });
     let id = |c: char| c.is_ascii_alphanumeric() || "._:-".contains(c);
     [
         (!model.id.is_empty() && model.id.chars().all(id), "the id holds other characters than ids do"),
@@ -71,6 +79,7 @@ fn unsound(model: &Model) -> Option<&'static str> {
         ((1..1 << 53).contains(&limits.max_seed), "max_seed is not between 1 and 2^53"),
         (!limits.formats.is_empty(), "formats is empty"),
         (sizes, "the numbers of 'size' do not go together"),
+        (input, "the numbers of 'input' do not go together"),
         (model.prices.iter().all(|price| price.usd.is_finite() && price.usd >= 0.0), "a price is below 0"),
     ]
     .into_iter()

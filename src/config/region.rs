@@ -16,7 +16,7 @@ use crate::loopback::names_this_machine;
 const LAST_RESORT: &str = "us-west-2";
 
 /// Whether a text can be a region: it goes into a host name and a signature.
-pub(super) fn is_region(text: &str) -> bool {
+pub fn is_region(text: &str) -> bool {
     let fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     text.contains('-') && text.len() <= 40 && text.chars().all(fit) && !text.starts_with('-') && !text.ends_with('-')
 }
@@ -29,7 +29,7 @@ pub(super) fn looks_like_region(text: &str) -> bool {
 /// What those say of a region who pay: a short-term key works in one only, and a profile may prefer one.
 pub(super) fn of_auth(auth: &Auth, env: &Environment) -> Option<String> {
     let of_key = match auth {
-        Auth::Bearer { key, .. } => ApiKey::read(key.expose_secret()).region().map(str::to_owned),
+        Auth::Bearer { key, .. } => ApiKey::read(key.key.expose_secret()).region().map(str::to_owned),
         Auth::Keys { .. } | Auth::WebIdentity { .. } | Auth::Chain { .. } => None,
     };
     let profile = match auth {

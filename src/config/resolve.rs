@@ -252,7 +252,8 @@ fn identify(drafts: &mut [Draft], reader: &mut Reader) {
     }
 }
 
-/// `weight` where it is written; else `rpm` or `tpm`, as in LiteLLM's simple-shuffle, if all of an alias have it.
+/// `weight` where it is written; else `rpm` or `tpm`, as in LiteLLM's simple-shuffle, if all of an alias have it. And
+/// whether an alias has one model only.
 fn share(drafts: &mut [Draft]) {
     for i in 0..drafts.len() {
         let group = drafts.iter().filter(|draft| draft.deployment.alias == drafts[i].deployment.alias);
@@ -264,14 +265,18 @@ fn share(drafts: &mut [Draft]) {
             () if all(|draft| draft.tpm) => drafts[i].tpm,
             () => None,
         };
+        // Those of a wildcard have one alias, and are asked for by model.
+        let same = |draft: &&Draft| draft.deployment.model.id == drafts[i].deployment.model.id;
+        let alone = drafts[i].deployment.alias.contains('*') || group.iter().all(same);
         drafts[i].deployment.weight = weight.unwrap_or(1.0);
+        drafts[i].deployment.alone = alone;
     }
 }
 
 /// What sets a deployment apart, without any secret; `position` counts those that are equal in all of it.
 fn digest(deployment: &Deployment, position: usize) -> String {
     let auth = match &deployment.auth {
-        Auth::Bearer { source, .. } => format!("bearer {source}"),
+        Auth::Bearer { key, .. } => format!("bearer {}", key.source),
         Auth::Keys { role, .. } => format!("keys {role:?}"),
         Auth::Chain { profile, role } => format!("chain {profile:?} {role:?}"),
         Auth::WebIdentity { role, .. } => format!("web identity {role:?}"),
@@ -317,6 +322,7 @@ fn finish(
     let default_model = reader.text(easel.take("default_model"), Unset::Mistake);
     let default_model = default_model.and_then(|text| names.check(&text, reader));
     let metrics_need_key = reader.switch(litellm.take("require_auth_for_metrics_endpoint"));
+    let picture_hosts = picture_hosts(easel, reader);
     let strict_params = reader.switch(easel.take("strict_params")).unwrap_or(false);
     let delivery = delivery::read(easel, reader);
     report_rest(settings, reader);
@@ -339,6 +345,7 @@ fn finish(
         key_header,
         default_model: default_model.or(first)?,
         open_metrics: metrics_need_key == Some(false),
+        picture_hosts,
         strict_params,
         delivery,
         num_retries: num_retries.into_iter().flatten().next().unwrap_or(NUM_RETRIES),
@@ -346,6 +353,26 @@ fn finish(
         catalog,
         warnings: Vec::new(),
     })
+}
+
+/// Hosts by name or address, without scheme, port or path.
+fn picture_hosts(easel: &mut Section, reader: &mut Reader) -> Vec<String> {
+    let is_host = |host: &str| {
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || ".-:".contains(c)) && !name.contains("..")
+    };
+    let mut hosts = Vec::new();
+    for text in reader.texts(easel.take("picture_hosts")) {
+        let host = text.value.to_ascii_lowercase();
+        match is_host(&host) {
+            true => hosts.push(host),
+            false => reader.mistake(
+                &text.path,
+                format!("{} is no host. Write it like 'images.example.com' or '*.example.com'", text.shown),
+            ),
+        }
+    }
+    hosts
 }
 
 /// `litellm_key_header_name`, if it can be a header's name.

@@ -2,6 +2,7 @@
 //!
 //! What nobody takes stays behind, so that it can be reported. Must not know what any key means.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -41,7 +42,16 @@ pub(super) struct Secret {
     pub(super) path: String,
     pub(super) value: SecretString,
     pub(super) source: String,
+    /// The file that it was read from, if a variable names one.
+    pub(super) file: Option<PathBuf>,
 }
+
+/// Variables that nobody has to write into a config: their secrets may stand in files too.
+const UNWRITTEN: [&str; 3] = ["AWS_BEARER_TOKEN_BEDROCK", "AWS_BEARER_TOKEN_BEDROCK_NEXT", "LITELLM_MASTER_KEY"];
+
+/// With `_FILE` at their ends these are AWS's own variables, which mean something else.
+const AWS_FILES: [&str; 4] =
+    ["AWS_CONFIG", "AWS_SHARED_CREDENTIALS", "AWS_WEB_IDENTITY_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN"];
 
 /// What an unset variable behind `os.environ/NAME` means.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -155,9 +165,12 @@ impl Reader {
             self.mistake(&field.path, "expected a text. Put it in quotes, or write 'os.environ/NAME'");
             return None;
         };
-        let source = match written.trim().strip_prefix("os.environ/") {
-            Some(name) => format!("os.environ/{}", name.trim()),
-            None => "the config itself".into(),
+        let name = written.trim().strip_prefix("os.environ/").map(str::trim);
+        let file = name.and_then(|name| self.file_of(&field.path, name));
+        let source = match (name, &file) {
+            (Some(name), None) => format!("os.environ/{name}"),
+            (Some(name), Some(file)) => format!("the file {} ({name}_FILE)", file.display()),
+            (None, _) => "the config itself".into(),
         };
         let Text { path, value, .. } = self.text(Some(field), unset)?;
         if !value.chars().all(|c| c.is_ascii_graphic()) {
@@ -165,7 +178,7 @@ impl Reader {
             self.mistake(&path, format!("the secret from {source} {message}"));
             return None;
         }
-        Some(Secret { path, value: value.into(), source })
+        Some(Secret { path, value: value.into(), source, file })
     }
 
     /// The variable that a text refers to; near misses of the notation are pointed out.
@@ -178,7 +191,24 @@ impl Reader {
         name
     }
 
+    /// The file that stands in for a variable that is not set: secrets of Docker and Kubernetes are files.
+    fn file_of(&self, path: &str, name: &str) -> Option<PathBuf> {
+        let may = (!path.is_empty() || UNWRITTEN.contains(&name)) && !AWS_FILES.contains(&name);
+        let unset = self.env.get(name).is_none();
+        self.env.get(&format!("{name}_FILE")).filter(|_| may && unset).map(PathBuf::from)
+    }
+
     fn variable(&mut self, path: &str, name: &str, unset: Unset) -> Option<String> {
+        if let Some(file) = self.file_of(path, name) {
+            return match std::fs::read_to_string(&file) {
+                Ok(value) => Some(value),
+                Err(error) => {
+                    let place = file.display();
+                    self.mistake(path, format!("the file {place} that {name}_FILE names cannot be read: {error}"));
+                    None
+                }
+            };
+        }
         let value = self.env.get(name).map(str::to_owned);
         match unset {
             _ if value.is_some() => {}

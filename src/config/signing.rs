@@ -5,10 +5,10 @@
 use secrecy::ExposeSecret;
 use serde_json::Value;
 
-use super::Auth;
 use super::report::join;
 use super::role::{self, Ambient};
 use super::section::{Field, Reader, Secret, Section, Text, Unset};
+use super::{Auth, BearerKey};
 
 /// Where AWS's own tools look for a Bedrock API key.
 const ENV_KEY: &str = "AWS_BEARER_TOKEN_BEDROCK";
@@ -23,31 +23,27 @@ pub(super) fn auth(params: &mut Section, reader: &mut Reader) -> Option<Auth> {
     // Written and empty says that this entry has none, whatever the environment holds: LiteLLM's way to sign.
     let none = params.members.get("api_key").and_then(Value::as_str).is_some_and(|text| text.trim().is_empty());
     let written = bearer_in_config(params, reader);
-    let key = written.or_else(|| {
-        let value = Value::String(format!("os.environ/{ENV_KEY}"));
-        let of_env = Field { path: String::new(), value };
-        if none { None } else { reader.secret(Some(of_env), Unset::Silent) }
-    });
+    let bearer = written.or_else(|| if none { None } else { bearer_of_variable("", ENV_KEY, reader) });
     let idle: Vec<_> = ["aws_access_key_id", "aws_profile_name", "aws_role_name", "aws_web_identity_token"]
         .into_iter()
         .filter(|name| params.members.get(*name).is_some_and(|value| !value.is_null()))
         .collect();
     let keys = keys(params, reader);
-    let ambient = if key.is_some() { Ambient::Left } else { Ambient::Read };
+    let ambient = if bearer.is_some() { Ambient::Left } else { Ambient::Read };
     let profile = role::text(params, "aws_profile_name", ambient, reader).map(|text| text.value);
     let token = role::token(params, ambient, reader);
     let role = role::role(params, token.is_some(), ambient, reader);
     if reader.report.mistakes.len() > mistakes {
         return None;
     }
-    if let Some(Secret { path, value, source }) = key {
-        placeholder(&path, value.expose_secret(), &source, reader);
+    if let Some((key, next)) = bearer {
+        let source = &key.source;
         if let Some(first) = idle.first() {
             let names = idle.join(", ");
             let message = format!("{names} goes unused: the API key from {source} comes first. Remove one of them");
             reader.warn(&join(&params.path, first), message);
         }
-        return Some(Auth::Bearer { key: value, source });
+        return Some(Auth::Bearer { key, next });
     }
     Some(match (token, role, keys) {
         // LiteLLM's order: a token comes before keys and profiles.
@@ -66,18 +62,39 @@ pub(super) fn auth(params: &mut Section, reader: &mut Reader) -> Option<Auth> {
     })
 }
 
+/// A key, and the one that takes its place.
+type Bearer = (BearerKey, Option<BearerKey>);
+
 /// `api_key`; an unset variable means that there is none, which LiteLLM users rely on.
-fn bearer_in_config(params: &mut Section, reader: &mut Reader) -> Option<Secret> {
+fn bearer_in_config(params: &mut Section, reader: &mut Reader) -> Option<Bearer> {
     let field = params.take("api_key")?;
     let path = field.path.clone();
-    let name = field.value.as_str().and_then(|text| text.trim().strip_prefix("os.environ/")).map(str::to_owned);
-    let mistakes = reader.report.mistakes.len();
-    let key = reader.secret(Some(field), Unset::Silent);
-    if let Some(name) = name.filter(|name| name != ENV_KEY && key.is_none() && reader.report.mistakes.len() == mistakes)
-    {
+    let Some(name) = field.value.as_str().and_then(|text| text.trim().strip_prefix("os.environ/")) else {
+        return reader.secret(Some(field), Unset::Silent).map(|secret| (bearer_key(secret, reader), None));
+    };
+    let (name, mistakes) = (name.trim(), reader.report.mistakes.len());
+    let bearer = bearer_of_variable(&path, name, reader);
+    if name != ENV_KEY && bearer.is_none() && reader.report.mistakes.len() == mistakes {
         reader.warn(&path, format!("the variable '{name}' is not set, so it signs without this key"));
     }
-    key
+    bearer
+}
+
+/// What a variable holds, and the one beside it that ends in `_NEXT`.
+fn bearer_of_variable(path: &str, name: &str, reader: &mut Reader) -> Option<Bearer> {
+    let keys = [name.to_owned(), format!("{name}_NEXT")].map(|name| {
+        let field = Field { path: path.to_owned(), value: format!("os.environ/{name}").into() };
+        reader.secret(Some(field), Unset::Silent).map(|secret| bearer_key(secret, reader))
+    });
+    let mut keys = keys.into_iter().flatten();
+    let key = keys.next()?;
+    Some((key, keys.next()))
+}
+
+fn bearer_key(secret: Secret, reader: &mut Reader) -> BearerKey {
+    let Secret { path, value, source, file } = secret;
+    placeholder(&path, value.expose_secret(), &source, reader);
+    BearerKey { key: value, source, file }
 }
 
 fn placeholder(path: &str, key: &str, source: &str, reader: &mut Reader) {

@@ -25,8 +25,13 @@ pub(super) struct Admitted {
     pub(super) region: Option<String>,
 }
 
-/// Lets a request in or says, in the front door's words, why not.
+/// Lets a request in to Bedrock or says, in the front door's words, why not.
 pub(super) fn admit(request: &Parts, body: &[u8], options: &Options) -> Result<Admitted, Problem> {
+    admit_to("bedrock", request, body, options)
+}
+
+/// The same for any service, by the name that requests are signed for.
+pub(super) fn admit_to(service: &str, request: &Parts, body: &[u8], options: &Options) -> Result<Admitted, Problem> {
     let missing = || Problem::front_door(403, "MissingAuthenticationTokenException", "Missing Authentication Token");
     let header = request.headers.get("authorization").ok_or_else(missing)?.to_str().map_err(|_| missing())?;
     let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
@@ -38,7 +43,7 @@ pub(super) fn admit(request: &Parts, body: &[u8], options: &Options) -> Result<A
     if scheme != "AWS4-HMAC-SHA256" {
         return Err(missing());
     }
-    let region = signed(request, rest, body, options)?;
+    let region = signed(service, request, rest, body, options)?;
     Ok(Admitted { by: "sigv4", region: Some(region) })
 }
 
@@ -98,7 +103,7 @@ fn percent_decoded_credential(text: &str) -> Option<(String, [String; 3])> {
     Some((key.to_owned(), [scope.date, scope.region, scope.service].map(str::to_owned)))
 }
 
-fn signed(request: &Parts, parameters: &str, body: &[u8], options: &Options) -> Result<String, Problem> {
+fn signed(service: &str, request: &Parts, parameters: &str, body: &[u8], options: &Options) -> Result<String, Problem> {
     let refuse = |message: String| Problem::front_door(403, "InvalidSignatureException", message);
     let incomplete = |what: &str| {
         Problem::front_door(400, "IncompleteSignatureException", format!("Authorization header requires {what}."))
@@ -109,8 +114,8 @@ fn signed(request: &Parts, parameters: &str, body: &[u8], options: &Options) -> 
         let message = "The security token included in the request is invalid.";
         return Err(Problem::front_door(403, "UnrecognizedClientException", message));
     }
-    if signed.scope.service != "bedrock" {
-        return Err(refuse("Credential should be scoped to correct service: 'bedrock'.".into()));
+    if signed.scope.service != service {
+        return Err(refuse(format!("Credential should be scoped to correct service: '{service}'.")));
     }
     let time = text(&request.headers, "x-amz-date").unwrap_or("");
     let then = instant(time).ok_or_else(|| incomplete("existence of either a 'X-Amz-Date' or a 'Date' header"))?;

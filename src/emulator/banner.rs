@@ -18,7 +18,7 @@ impl Banner {
         let big = (wide / 128).min(tall / 96).max(1);
         let small = (big * 3 / 8).max(1);
         let (margin, pad) = (big * 2, big * 2);
-        let room = (wide - 2 * margin - 2 * pad) / (small * font::ADVANCE);
+        let room = wide.saturating_sub(2 * margin + 2 * pad) / (small * font::ADVANCE);
         let mut lines = vec![("EMULATED".to_owned(), big)];
         if wide >= 256 {
             lines.push((shortened(&scene.prompt, room), small));

@@ -39,6 +39,7 @@ faults! {
     BearerExpired = "bearer-expired", "403: the API key has expired";
     BearerInvalid = "bearer-invalid", "403: the API key is not valid";
     FilterInput = "filter-input", "the prompt is filtered (Nova 400, Stability 200 without pictures)";
+    FilterImage = "filter-image", "a picture that was sent in is filtered (Nova 400, Stability 200 without pictures)";
     FilterAll = "filter-all", "200, all pictures filtered";
     FilterSome = "filter-some", "200, one picture fewer than asked and the error after them (Stability: filter-all)";
     InferenceError = "inference-error", "200, Stability's finish reason `Inference error` (Nova: 424)";

@@ -1,17 +1,17 @@
 //! One call of a model, from the raw request to the response.
 //! It must not know how anything is painted, checked or sent, only in which order that happens.
 use super::{
-    Call, Emulator,
+    Call, Emulator, amazon,
     auth::admit,
     delivery::{deliver, silence},
     fault::Fault,
-    models::{Model, in_path},
-    nova_canvas,
+    models::{Family, Model, in_path},
     problem::{Problem, html_response, json_response},
     refusal::refusal,
-    reply::{Reply, without_pictures},
-    scene::{Order, Scene},
-    stability, studio,
+    reply::{Pictures, Reply, without_pictures},
+    scene::{Order, Scene, Work},
+    stability::{sdxl, services, text_to_image},
+    studio,
 };
 use axum::{
     body::Body,
@@ -78,11 +78,11 @@ async fn attempt(emulator: &Emulator, request: Request, note: &mut Note) -> Resu
     let admitted = admit(&parts, &body, emulator.options())?;
     let json: Result<Value, _> = serde_json::from_slice(&body);
     drop(body);
-    let json = json.as_ref().unwrap_or(&Value::Null);
+    let json = json.unwrap_or_default();
     if emulator.options().record {
-        emulator.record(call(&parts, model_id.clone(), admitted.by, admitted.region, json));
+        emulator.record(call(&parts, model_id.clone(), admitted.by, admitted.region, &json));
     }
-    note.fault = emulator.next_fault(prompt(json)).map_err(|error| Problem::validation(error.to_string()))?;
+    note.fault = emulator.next_fault(prompt(&json)).map_err(|error| Problem::validation(error.to_string()))?;
     if let Some(response) = early(note.fault).await? {
         return Ok(response);
     }
@@ -90,15 +90,27 @@ async fn attempt(emulator: &Emulator, request: Request, note: &mut Note) -> Resu
     if json.is_null() {
         return Err(Problem::validation("Malformed input request, please reformat your input and try again."));
     }
-    let order = match model {
-        Model::NovaCanvas => nova_canvas::order(json)?,
-        _ => stability::order(model, json, fastrand::u32(1..u32::MAX))?,
-    };
+    let draw = fastrand::u32(1..u32::MAX);
+    let order = studio::alone(emulator.easels(), move || order(model, &json, draw)).await.map_err(lost)??;
     note.task = order.task;
     if let Some(scene) = order.scenes.first() {
         note.size = format!("{}x{}", scene.width, scene.height);
     }
     paint(emulator, model, order, note.fault).await
+}
+
+/// What a body asks of a model. Pictures in it are decoded, so this takes time.
+fn order(model: Model, body: &Value, draw: u32) -> Result<Order, Problem> {
+    match model {
+        Model::NovaCanvas => amazon::order(&amazon::NOVA_CANVAS, body),
+        Model::TitanV1 => amazon::order(&amazon::TITAN_V1, body),
+        Model::TitanV2 => amazon::order(&amazon::TITAN_V2, body),
+        Model::StableImageCore | Model::StableImageUltra | Model::StableDiffusion35 => {
+            text_to_image::order(model, body, draw)
+        }
+        Model::StableDiffusionXl => sdxl::order(body, draw),
+        Model::Service(service) => services::order(service, body, draw),
+    }
 }
 
 /// Those faults that come before a model is even looked for.
@@ -123,33 +135,42 @@ async fn early(fault: Option<Fault>) -> Result<Option<Response>, Problem> {
 
 /// The faults of a model that was understood, and the pictures.
 async fn paint(emulator: &Emulator, model: Model, mut order: Order, fault: Option<Fault>) -> Result<Response, Problem> {
+    let family = model.family();
     match fault {
-        Some(Fault::FilterInput) if model == Model::NovaCanvas => {
-            return Err(Problem::validation(
-                "This request has been blocked by our content filters. Please adjust your text prompt to submit a new request.",
-            ));
-        }
-        Some(Fault::InferenceError) if model == Model::NovaCanvas => {
+        Some(Fault::FilterInput) if family != Family::Stability => return Err(filtered("text prompt")),
+        Some(Fault::FilterImage) if family != Family::Stability => return Err(filtered("input image")),
+        Some(Fault::InferenceError) if family == Family::Amazon => {
             return refusal(Fault::ModelError).map_or_else(|| Err(Problem::internal()), Err);
         }
-        Some(Fault::FilterSome) if model == Model::NovaCanvas => drop(order.scenes.pop()),
+        Some(Fault::FilterSome) if family == Family::Amazon => drop(order.scenes.pop()),
         Some(Fault::Tiny) => order.scenes.iter_mut().for_each(shrink),
         _ => {}
     }
     let nothing = if order.scenes.is_empty() { Some(Fault::FilterAll) } else { fault };
-    if let Some(body) = nothing.and_then(|fault| without_pictures(model, fault)) {
+    if let Some(body) = nothing.and_then(|fault| without_pictures(family, fault)) {
         return Ok(json_response(body));
     }
     let seed = order.scenes.first().map_or(0, |scene| scene.seed);
-    let pictures = studio::paint_all(emulator.easels(), order.scenes).await.map_err(|error| {
-        tracing::error!(%error, "a picture could not be painted");
-        Problem::internal()
-    })?;
-    Ok(deliver(Reply::new(model, pictures, seed, fault), fault))
+    let wanted = order.scenes.len();
+    let scenes = order.scenes.into_iter().chain(order.mask).collect();
+    let mut finished = studio::paint_all(emulator.easels(), scenes).await.map_err(lost)?;
+    let mask = finished.split_off(wanted).pop();
+    Ok(deliver(Reply::new(family, Pictures { finished, mask, seed }, fault), fault))
+}
+
+fn filtered(what: &str) -> Problem {
+    Problem::validation(format!(
+        "This request has been blocked by our content filters. Please adjust your {what} to submit a new request."
+    ))
+}
+
+fn lost(error: std::io::Error) -> Problem {
+    tracing::error!(%error, "a picture could not be painted");
+    Problem::internal()
 }
 
 fn shrink(scene: &mut Scene) {
-    (scene.width, scene.height) = (TINY, TINY);
+    (scene.width, scene.height, scene.work) = (TINY, TINY, Work::Paint);
 }
 
 /// Reads a body to its end even if it is too large, so that the client is not cut off before it hears why.
@@ -175,9 +196,10 @@ async fn read(mut body: Body) -> Result<Bytes, Problem> {
     Ok(held.freeze())
 }
 
-/// The text in which a prompt may hide a fault: `prompt`, or the `text` beside any of Nova Canvas's tasks.
+/// The text in which a prompt may hide a fault: `prompt`, the `text` of any of Amazon's tasks, or that of the first of
+/// several prompts.
 fn prompt(body: &Value) -> Option<&str> {
-    let members = body.as_object()?.values().map(|params| &params["text"]);
+    let members = body.as_object()?.values().flat_map(|params| [&params["text"], &params[0]["text"]]);
     std::iter::once(&body["prompt"]).chain(members).find_map(Value::as_str)
 }
 

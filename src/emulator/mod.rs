@@ -1,32 +1,41 @@
 //! A Bedrock that paints offline: the same wire, the same errors, pictures by hash, and faults on demand.
 //! It must not import anything of ours: a mistake shared with the code that speaks to Bedrock would cancel out.
+mod amazon;
 mod auth;
 mod banner;
+mod control;
+mod darkroom;
 mod delivery;
 mod fault;
 mod font;
 mod invoke;
-mod jpeg;
 mod models;
-mod nova_canvas;
 mod page;
 mod paint;
 mod palette;
-mod png;
+mod picture;
 mod problem;
 mod refusal;
+mod region;
 mod reply;
 mod scene;
 mod schema;
 mod sigv4;
 mod stability;
+mod sts;
 mod studio;
-mod webp;
 mod wire;
 
 pub use fault::{Fault, UnknownFault};
 
-use axum::{Router, http::HeaderMap, routing::get};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, HeaderValue, header::DATE},
+    middleware::map_response_with_state,
+    response::Response,
+    routing::get,
+};
 use std::{
     collections::VecDeque,
     fmt,
@@ -34,7 +43,7 @@ use std::{
     io,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use time::OffsetDateTime;
+use time::{OffsetDateTime, macros::format_description};
 use tokio::{net::TcpListener, sync::Semaphore};
 
 /// What an emulator is made with.
@@ -118,9 +127,11 @@ impl Emulator {
             page::page(host)
         };
         Router::new()
-            .route("/", get(page))
+            .route("/", get(page).post(sts::answer))
+            .route("/foundation-models", get(control::models))
             .route("/health", get(async || "ok\n"))
             .fallback(invoke::invoke)
+            .layer(map_response_with_state(self.clone(), dated))
             .with_state(self.clone())
     }
 
@@ -165,6 +176,17 @@ impl Emulator {
             None => Ok(self.0.options.fault),
         }
     }
+}
+
+/// Tells its own time, by which signatures are checked too.
+async fn dated(State(emulator): State<Emulator>, mut response: Response) -> Response {
+    let form =
+        format_description!("[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT");
+    let now = (emulator.options().now)().format(form).ok();
+    if let Some(now) = now.and_then(|now| HeaderValue::from_str(&now).ok()) {
+        response.headers_mut().insert(DATE, now);
+    }
+    response
 }
 
 /// A panic elsewhere leaves a list no worse than it was.

@@ -23,10 +23,18 @@ pub(super) fn page(host: &str) -> String {
         Models:\n\n",
         Model::StableImageCore.id(),
     );
-    for model in Model::ALL {
+    for model in Model::all() {
+        let how = match model {
+            Model::Service(_) => "us.",
+            _ => "",
+        };
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "  {}", model.id());
+        let _ = writeln!(text, "  {how}{}", model.id());
     }
+    text.push_str(
+        "\nTitan and Stable Diffusion XL have ended; they answer behind the ARNs of custom and provisioned models only,\n\
+        the latter named by the id or titanv1..., titanv2..., sdxl....\n",
+    );
     text.push_str("\nFaults, by --fault NAME or by emulate:NAME inside a prompt:\n\n");
     for (name, help) in Fault::names() {
         let _ = writeln!(text, "  {name:<20} {help}");

@@ -1,6 +1,11 @@
 //! Paints a scene, row by row: sky, sun, clouds, ridges and water, all drawn from a hash of the scene.
 //! It must not depend on anything but the scene: the same wish is always the same picture.
-use super::{banner::Banner, palette::Palette, scene::Scene};
+use super::{
+    banner::Banner,
+    palette::Palette,
+    scene::{Scene, Work},
+};
+use image::RgbImage;
 use sha2::{Digest, Sha256};
 use std::f32::consts::TAU;
 
@@ -8,9 +13,8 @@ use std::f32::consts::TAU;
 pub(super) type Rgb = [i32; 3];
 
 /// A picture about to be painted, from the top row to the bottom one.
-pub(super) struct Painter {
-    pub(super) width: usize,
-    pub(super) height: usize,
+struct Painter {
+    height: usize,
     palette: Palette,
     /// For each column, the row where each ridge begins, from the farthest to the nearest.
     ridges: Vec<Vec<usize>>,
@@ -60,8 +64,17 @@ impl Chance {
     }
 }
 
+/// Paints a new picture, whatever work the scene asks for.
+pub(super) fn paint(scene: &Scene) -> RgbImage {
+    let (painter, mut picture) = (Painter::new(scene), RgbImage::new(scene.width, scene.height));
+    for (y, row) in picture.chunks_exact_mut(scene.width as usize * 3).enumerate() {
+        painter.row(y, row);
+    }
+    picture
+}
+
 impl Painter {
-    pub(super) fn new(scene: &Scene) -> Self {
+    fn new(scene: &Scene) -> Self {
         let (width, height) = (scene.width as usize, scene.height as usize);
         let salt = salt(scene);
         let mut chance = Chance::new(salt);
@@ -81,7 +94,6 @@ impl Painter {
             })
             .collect();
         Self {
-            width,
             height,
             palette,
             ridges,
@@ -95,7 +107,7 @@ impl Painter {
     }
 
     /// Paints one row of 8-bit RGB.
-    pub(super) fn row(&self, y: usize, out: &mut [u8]) {
+    fn row(&self, y: usize, out: &mut [u8]) {
         let shades = self.palette.shades(y, self.height, self.shore);
         let water = shades.len() - 1;
         let mut noise = Chance::new(self.salt ^ (y as u64).wrapping_mul(0xd134_2543_de82_ef95));
@@ -173,7 +185,7 @@ fn ridges(width: usize, height: f32, shore: f32, depth: usize, chance: &mut Chan
     columns
 }
 
-fn salt(scene: &Scene) -> u64 {
+pub(super) fn salt(scene: &Scene) -> u64 {
     let mut hash = Sha256::new();
     for text in [scene.model, &scene.prompt, &scene.mood] {
         hash.update(text.len().to_le_bytes());
@@ -181,6 +193,9 @@ fn salt(scene: &Scene) -> u64 {
     }
     hash.update(scene.seed.to_le_bytes());
     hash.update(scene.colors.concat());
+    if let Work::Follow(lean) = scene.work {
+        hash.update(lean.sum.to_le_bytes());
+    }
     let [a, b, c, d, e, f, g, h, ..]: [u8; 32] = hash.finalize().into();
     u64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
@@ -196,6 +211,6 @@ fn whole(value: f32) -> usize {
 }
 
 #[expect(clippy::cast_sign_loss, reason = "clamped to a byte's range")]
-fn byte(value: i32) -> u8 {
+pub(super) fn byte(value: i32) -> u8 {
     value.clamp(0, 255) as u8
 }

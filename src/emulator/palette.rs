@@ -1,8 +1,8 @@
 //! The colours of a picture: chosen by chance in harmony, or the caller's own.
 //! It must not know where anything stands in the picture.
 use super::{
-    paint::{Chance, Rgb, fixed},
-    scene::Scene,
+    paint::{Chance, Rgb, byte, fixed},
+    scene::{Scene, Work},
 };
 
 /// The colours of one picture.
@@ -17,7 +17,20 @@ pub(super) struct Palette {
 
 impl Palette {
     pub(super) fn new(scene: &Scene, depth: usize, chance: &mut Chance) -> Self {
-        if scene.colors.is_empty() { Self::drawn(depth, chance) } else { Self::given(&scene.colors, depth) }
+        let mut palette =
+            if scene.colors.is_empty() { Self::drawn(depth, chance) } else { Self::given(&scene.colors, depth) };
+        if let Work::Follow(lean) = scene.work {
+            palette.lean(lean.colour.map(i32::from));
+        }
+        palette
+    }
+
+    /// Goes most of the way to one colour.
+    fn lean(&mut self, colour: Rgb) {
+        let others = [&mut self.zenith, &mut self.horizon, &mut self.water, &mut self.sun];
+        for shade in self.ridges.iter_mut().chain(others) {
+            *shade = blend(*shade, colour, 192);
+        }
     }
 
     fn drawn(depth: usize, chance: &mut Chance) -> Self {
@@ -72,6 +85,11 @@ impl Palette {
         shades.push(blend(blend(self.water, self.horizon, 120), self.water, deep));
         shades
     }
+}
+
+/// A strong colour drawn by chance.
+pub(super) fn strong(chance: &mut Chance) -> [u8; 3] {
+    hsl(chance.between(0.0, 360.0), 0.9, 0.55).map(byte)
 }
 
 /// `part` of `whole`, where 256 is all of it.

@@ -42,6 +42,13 @@ impl Problem {
         Self::validation("The provided model identifier is invalid.")
     }
 
+    /// What is said of a model that only answers through an inference profile.
+    pub(super) fn needs_profile(id: &str) -> Self {
+        Self::validation(format!(
+            "Invocation of model ID {id} with on-demand throughput isn't supported. Retry your request with the ID or ARN of an inference profile that contains this model."
+        ))
+    }
+
     pub(super) fn end_of_life() -> Self {
         let message = "This model version has reached the end of its life. Please refer to the AWS documentation for more details.";
         Self::new(404, "ResourceNotFoundException", message)

@@ -1,6 +1,6 @@
 //! A model's reply as text and pictures; the pictures become base64 only while they are sent.
 //! It must not hold a picture twice.
-use super::{fault::Fault, models::Model};
+use super::{fault::Fault, models::Family};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use serde_json::json;
@@ -19,6 +19,15 @@ pub(super) enum Part {
     Picture(Bytes),
 }
 
+/// What was painted for a reply.
+#[derive(Debug, Default)]
+pub(super) struct Pictures {
+    pub(super) finished: Vec<Bytes>,
+    pub(super) mask: Option<Bytes>,
+    /// The first picture's.
+    pub(super) seed: u64,
+}
+
 /// A reply of status 200, with pictures.
 #[derive(Debug, Clone)]
 pub(super) struct Reply {
@@ -29,29 +38,45 @@ pub(super) struct Reply {
 
 impl Reply {
     /// The reply that a model gives, bent by those faults that change its text.
-    pub(super) fn new(model: Model, pictures: Vec<Bytes>, seed: u64, fault: Option<Fault>) -> Self {
+    pub(super) fn new(family: Family, pictures: Pictures, fault: Option<Fault>) -> Self {
+        let Pictures { finished, mask, seed } = pictures;
         let odd = fault == Some(Fault::OddJson);
-        let parts = match (model, odd) {
-            (Model::NovaCanvas, false) => {
-                let error =
-                    if fault == Some(Fault::FilterSome) { format!("\"{SOME_FILTERED}\"") } else { "null".into() };
-                around("{\"images\":[", ",", pictures, &format!("],\"error\":{error}}}"))
-            }
-            (Model::NovaCanvas, true) => {
+        let mut parts = match (family, odd) {
+            (Family::Amazon, false) => around("{\"images\":[", ",", finished, "]"),
+            (Family::Amazon, true) => {
                 let head = "\n{ \"later\" : {\"images\":[{\"deep\":[\"]}\"]}],\"n\":1.5e3} ,\t\"error\" : null,\r\n \"images\" :\n [ ";
-                around(head, " ,\n ", pictures, " ] , \"maskImage\" : \"iVBORw0KGgo=\" }\n")
+                around(head, " ,\n ", finished, " ]")
             }
-            (_, false) => {
+            (Family::Stability, false) => {
                 let head = format!("{{\"seeds\":[{seed}],\"finish_reasons\":[null],\"images\":[");
-                around(&head, ",", pictures, "]}")
+                around(&head, ",", finished, "]}")
             }
-            (_, true) => {
+            (Family::Stability, true) => {
                 let tail = format!(
                     " ]\n, \"later\" : {{\"images\":[\"x\\\"]\"]}}, \"finish_reasons\" : [ null ] , \"seeds\" : [ {seed} ] }}\n"
                 );
-                around("\n{\t\"images\" : [ ", " , ", pictures, &tail)
+                around("\n{\t\"images\" : [ ", " , ", finished, &tail)
+            }
+            (Family::StableDiffusionXl, false) => {
+                let reason = if filters_output(fault) { "CONTENT_FILTERED" } else { "SUCCESS" };
+                let tail = format!(",\"seed\":{seed},\"finishReason\":\"{reason}\"}}]}}");
+                around("{\"result\":\"success\",\"artifacts\":[{\"base64\":", ",", finished, &tail)
+            }
+            (Family::StableDiffusionXl, true) => {
+                let head = format!(
+                    "\n{{\t\"artifacts\" : [ {{ \"finishReason\":\"SUCCESS\" ,\"seed\" : {seed},\n \"base64\" : "
+                );
+                around(
+                    &head,
+                    " , ",
+                    finished,
+                    " } ] , \"later\" : {\"base64\":\"\\\"\"},\r\n\"result\" : \"success\" }\n",
+                )
             }
         };
+        if family == Family::Amazon {
+            parts.extend(ending(mask, odd, fault));
+        }
         Self { parts, escaped: odd }
     }
 
@@ -71,6 +96,25 @@ impl Reply {
     pub(super) fn pieces(self) -> Pieces {
         Pieces { parts: self.parts.into_iter(), picture: Bytes::new(), escaped: self.escaped }
     }
+}
+
+/// What follows Amazon's pictures: a mask that was wanted back, and the error.
+fn ending(mask: Option<Bytes>, odd: bool, fault: Option<Fault>) -> Vec<Part> {
+    let filtered = fault == Some(Fault::FilterSome);
+    let error = match (odd, filtered) {
+        (true, _) => " }\n".to_owned(),
+        (false, true) => format!(",\"error\":\"{SOME_FILTERED}\"}}"),
+        (false, false) => ",\"error\":null}".to_owned(),
+    };
+    let mask = mask.or_else(|| odd.then(|| Bytes::from_static(b"\x89PNG\r\n\x1a\n")));
+    let mask = mask
+        .into_iter()
+        .flat_map(|mask| around(if odd { " , \"maskImage\" : " } else { ",\"maskImage\":" }, "", vec![mask], ""));
+    mask.chain([Part::Text(error)]).collect()
+}
+
+fn filters_output(fault: Option<Fault>) -> bool {
+    matches!(fault, Some(Fault::FilterAll | Fault::FilterSome))
 }
 
 fn length(part: &Part) -> usize {
@@ -117,19 +161,23 @@ impl Iterator for Pieces {
 }
 
 /// The body of a reply of status 200 that has no picture, for those faults that mean one.
-pub(super) fn without_pictures(model: Model, fault: Fault) -> Option<String> {
-    let stability = model != Model::NovaCanvas;
+pub(super) fn without_pictures(family: Family, fault: Fault) -> Option<String> {
     let finished = |reason: &str| json!({"finish_reasons": [reason]});
-    let body = match fault {
-        Fault::FilterInput if stability => finished("Filter reason: prompt"),
-        Fault::FilterAll | Fault::FilterSome if stability => finished("Filter reason: output image"),
-        Fault::InferenceError if stability => finished("Inference error"),
-        Fault::FilterAll => json!({"images": [], "error": ALL_FILTERED}),
-        Fault::Guardrail => {
+    let body = match (family, fault) {
+        (Family::Stability, Fault::FilterInput) => finished("Filter reason: prompt"),
+        (Family::Stability, Fault::FilterImage) => finished("Filter reason: input image"),
+        (Family::Stability, Fault::FilterAll | Fault::FilterSome) => finished("Filter reason: output image"),
+        (Family::Stability, Fault::InferenceError) => finished("Inference error"),
+        (Family::Amazon, Fault::FilterAll) => json!({"images": [], "error": ALL_FILTERED}),
+        (Family::StableDiffusionXl, Fault::InferenceError) => {
+            json!({"result": "success", "artifacts": [{"base64": "", "seed": 0, "finishReason": "ERROR"}]})
+        }
+        (_, Fault::Guardrail) => {
             json!({"amazon-bedrock-guardrailAction": "INTERVENED", "amazon-bedrock-trace": {"guardrail": {}}})
         }
-        Fault::Empty => json!({"images": []}),
-        Fault::NullBody => json!(null),
+        (Family::StableDiffusionXl, Fault::Empty) => json!({"result": "success", "artifacts": []}),
+        (_, Fault::Empty) => json!({"images": []}),
+        (_, Fault::NullBody) => json!(null),
         _ => return None,
     };
     Some(body.to_string())
@@ -140,16 +188,25 @@ mod tests {
     use super::*;
     use serde_json::Value;
 
-    fn sent(model: Model, fault: Option<Fault>) -> (Option<usize>, Vec<u8>) {
-        let pictures = vec![Bytes::from(vec![0xfb; 100_000]), Bytes::from_static(&[0xff; 7])];
-        let reply = Reply::new(model, pictures, 5, fault);
+    const ALL: [Family; 3] = [Family::Amazon, Family::Stability, Family::StableDiffusionXl];
+
+    fn reply(finished: Vec<Bytes>) -> Reply {
+        Reply::new(Family::Amazon, Pictures { finished, ..Pictures::default() }, None)
+    }
+
+    fn sent(family: Family, fault: Option<Fault>) -> (Option<usize>, Vec<u8>) {
+        let mut finished = vec![Bytes::from(vec![0xfb; 100_000])];
+        if family != Family::StableDiffusionXl {
+            finished.push(Bytes::from_static(&[0xff; 7]));
+        }
+        let reply = Reply::new(family, Pictures { finished, mask: None, seed: 5 }, fault);
         (reply.length(), reply.pieces().collect::<Vec<_>>().concat())
     }
 
     #[test]
     fn the_length_is_told_before() {
-        for model in [Model::NovaCanvas, Model::StableImageCore] {
-            let (length, body) = sent(model, None);
+        for family in ALL {
+            let (length, body) = sent(family, None);
             assert_eq!(length, Some(body.len()));
         }
     }
@@ -157,7 +214,7 @@ mod tests {
     #[test]
     fn pieces_are_small_and_join_to_json() {
         let picture = Bytes::from(vec![1; 200_000]);
-        let reply = Reply::new(Model::NovaCanvas, vec![picture.clone()], 0, None);
+        let reply = reply(vec![picture.clone()]);
         assert!(reply.clone().pieces().all(|piece| piece.len() <= 65_536));
         let body: Value = serde_json::from_slice(&reply.pieces().collect::<Vec<_>>().concat()).unwrap();
         assert_eq!(BASE64_STANDARD.decode(body["images"][0].as_str().unwrap()).unwrap(), picture);
@@ -166,20 +223,21 @@ mod tests {
 
     #[test]
     fn an_odd_dress_means_the_same() {
-        for model in [Model::NovaCanvas, Model::StableImageUltra] {
-            let (plain, odd) = (sent(model, None).1, sent(model, Some(Fault::OddJson)).1);
+        for family in ALL {
+            let (plain, odd) = (sent(family, None).1, sent(family, Some(Fault::OddJson)).1);
             let (plain, odd): (Value, Value) =
                 (serde_json::from_slice(&plain).unwrap(), serde_json::from_slice(&odd).unwrap());
             assert_eq!(plain["images"], odd["images"]);
             assert_eq!(plain["seeds"], odd["seeds"]);
+            assert_eq!(plain["artifacts"], odd["artifacts"]);
         }
-        let text = String::from_utf8(sent(Model::NovaCanvas, Some(Fault::OddJson)).1).unwrap();
+        let text = String::from_utf8(sent(Family::Amazon, Some(Fault::OddJson)).1).unwrap();
         assert!(text.contains("\\/") && text.contains("\\u002b"));
     }
 
     #[test]
     fn the_middle_lies_in_the_first_picture() {
-        let reply = Reply::new(Model::NovaCanvas, vec![Bytes::from(vec![0; 300]), Bytes::from(vec![0; 3000])], 0, None);
+        let reply = reply(vec![Bytes::from(vec![0; 300]), Bytes::from(vec![0; 3000])]);
         let (middle, body) = (reply.middle(), reply.pieces().collect::<Vec<_>>().concat());
         assert_eq!(middle, "{\"images\":[\"".len() + 200);
         assert_eq!(body[middle], b'A');

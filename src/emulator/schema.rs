@@ -4,7 +4,7 @@ use super::problem::Problem;
 use serde_json::Value;
 
 /// What a value has to be.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Rule {
     /// A string, its length counted in characters.
     Text { min: usize, max: usize },
@@ -16,10 +16,16 @@ pub(super) enum Rule {
     Number { min: f64, max: f64 },
     /// `#RRGGBB`.
     Colour,
+    /// True or false.
+    Flag,
+    /// Base64 of a picture; what is in it is not a matter of the schema.
+    Image,
     /// A list whose items all obey one rule.
     List { min: usize, max: usize, item: &'static Rule },
     /// An object with these members and no other.
     Object(&'static [Field]),
+    /// An object with these members, of which exactly one of those named must be there.
+    Either(&'static [Field], &'static [&'static str]),
 }
 
 /// One member of an object.
@@ -70,13 +76,26 @@ fn object(value: &Value, path: &str, members: &[Field], found: &mut Vec<String>)
 fn rule(value: &Value, path: &str, rule: &Rule, found: &mut Vec<String>) {
     match rule {
         Rule::Object(members) => object(value, path, members, found),
+        Rule::Either(members, names) => {
+            object(value, path, members, found);
+            found.extend(either(value, path, names));
+        }
         Rule::List { min, max, item } => list(value, path, (*min, *max), item, found),
         Rule::Text { min, max } => found.extend(text(value, path, *min, *max)),
         Rule::OneOf(names) => found.extend(one_of(value, path, names)),
         Rule::Colour => found.extend(colour(value, path)),
+        Rule::Flag => found.extend((!value.is_boolean()).then(|| wrong_type(path, "Boolean", value))),
+        // Counting the characters of megabytes would take long and tell nothing.
+        Rule::Image if value.as_str().is_some_and(|text| !text.is_empty()) => {}
+        Rule::Image => found.extend(text(value, path, 1, usize::MAX)),
         Rule::Whole { min, max, step } => found.extend(whole(value, path, (*min, *max), *step)),
         Rule::Number { min, max } => found.extend(number(value, path, *min, *max)),
     }
+}
+
+fn either(value: &Value, path: &str, names: &[&str]) -> Option<String> {
+    let given = names.iter().filter(|name| value.get(name).is_some()).count();
+    (value.is_object() && given != 1).then(|| format!("{path}: {given} subschemas matched instead of one"))
 }
 
 fn list(value: &Value, path: &str, (min, max): (usize, usize), item: &Rule, found: &mut Vec<String>) {
@@ -170,6 +189,7 @@ mod tests {
         may("scale", Rule::Number { min: 1.1, max: 10.0 }),
         may("colors", Rule::List { min: 1, max: 2, item: &Rule::Colour }),
         may("config", Rule::Object(&[may("on", Rule::OneOf(&["yes"]))])),
+        may("mask", Rule::Either(&[may("words", Rule::Flag), may("image", Rule::Image)], &["words", "image"])),
     ];
 
     #[track_caller]
@@ -201,12 +221,23 @@ mod tests {
             "#/colors/0: string [red] does not match pattern ^#[A-Fa-f0-9]{6}$",
         );
         complaint(&json!({"text": "a", "config": {"x": 1}}), "#/config: extraneous key [x] is not permitted");
+        complaint(&json!({"text": "a", "mask": {}}), "#/mask: 0 subschemas matched instead of one");
+        let both = json!({"words": false, "image": "YQ=="});
+        complaint(&json!({"text": "a", "mask": both}), "#/mask: 2 subschemas matched instead of one");
+        complaint(
+            &json!({"text": "a", "mask": {"words": "no"}}),
+            "#/mask/words: expected type: Boolean, found: String",
+        );
+        complaint(&json!({"text": "a", "mask": {"image": ""}}), "#/mask/image: expected minLength: 1, actual: 0");
+        complaint(&json!({"text": "a", "mask": {"image": 1}}), "#/mask/image: expected type: String, found: Integer");
+        complaint(&json!({"text": "a", "mask": "b"}), "#/mask: expected type: JSONObject, found: String");
         complaint(&json!({"n": 1}), "2 schema violations found");
     }
 
     #[test]
     fn is_content_with_what_is_legal() {
-        let body = json!({"text": "äöüß", "kind": "a", "width": 320, "scale": 10, "colors": ["#a0B1c2"], "config": {}});
+        let body = json!({"text": "äöüß", "kind": "a", "width": 320, "scale": 10, "colors": ["#a0B1c2"], "config": {},
+            "mask": {"image": "YQ=="}});
         assert_eq!(check(&body, RULES), Ok(()));
     }
 }

@@ -11,6 +11,7 @@ use futures_util::stream::unfold;
 use super::access::Story;
 use super::extract::App;
 use super::sink::Sink;
+use super::transcoding::Pictures;
 use crate::metrics::PictureLabels;
 use crate::router::{Arrivals, Broken, Failure, Painting};
 
@@ -19,7 +20,7 @@ pub(super) struct Drain {
     app: Arc<App>,
     arrivals: Arrivals,
     /// The one that is being handed over.
-    current: Option<Painting>,
+    current: Option<Pictures>,
     sink: Sink,
     warnings: Vec<String>,
     /// The last of the calls that failed for good.
@@ -57,7 +58,7 @@ impl Drain {
     }
 
     async fn step(&mut self) -> Result<(), Broken> {
-        let Some(painting) = &mut self.current else {
+        let Some(pictures) = &mut self.current else {
             match self.arrivals.next().await {
                 Some(Ok(painting)) => self.begin(painting),
                 Some(Err(failure)) => self.miss(failure),
@@ -68,7 +69,7 @@ impl Drain {
         // The other calls go on meanwhile.
         let event = tokio::select! {
             biased;
-            event = painting.next() => event?,
+            event = pictures.next() => event?,
             never = self.arrivals.go_on() => match never {},
         };
         match event {
@@ -80,7 +81,7 @@ impl Drain {
 
     fn begin(&mut self, painting: Painting) {
         self.story.begins(&painting);
-        self.current = Some(painting);
+        self.current = Some(Pictures::new(painting, &self.app.raster));
     }
 
     /// A call has failed for good.
@@ -91,7 +92,9 @@ impl Drain {
 
     /// A painting has been handed over: what it cost, and what it lacks.
     fn settle(&mut self) {
-        let Some(painting) = self.current.take() else { return };
+        let Some(pictures) = self.current.take() else { return };
+        self.warnings.extend(pictures.notes());
+        let painting = pictures.painting;
         let whole = painting.whole();
         let cost = painting.price(whole).unwrap_or_default();
         self.story.delivered(whole, cost);
@@ -105,9 +108,9 @@ impl Drain {
 
     fn close(&mut self) {
         self.closed = true;
-        if !self.warnings.is_empty() {
+        let (asked, pictures) = (self.arrivals.asked(), self.sink.pictures());
+        if u32::from(asked) > pictures {
             self.app.metrics.incomplete.inc();
-            let (asked, pictures) = (self.arrivals.asked(), self.sink.pictures());
             tracing::warn!(asked, pictures, why = self.warnings.join("; "), "fewer pictures than asked for");
         }
         if let Some(error) = self.sink.finish(&self.warnings, self.failure.take()) {

@@ -14,6 +14,7 @@ use super::error::ApiError;
 use crate::auth::{Door, key_in};
 use crate::clock::Clock;
 use crate::config::Delivery;
+use crate::fetch::Fetcher;
 use crate::metrics::Metrics;
 use crate::raster::Raster;
 use crate::router::Router;
@@ -32,6 +33,8 @@ pub struct App {
     pub scheme: &'static str,
     /// What reads the pictures of requests.
     pub raster: Raster,
+    /// What fetches those that are named by link.
+    pub fetcher: Fetcher,
     /// Who may come in.
     pub door: Door,
     /// What is counted.

@@ -26,6 +26,23 @@ const MAX_BODY: usize = 200_000_000;
 /// JSON up to this length is held and read at once.
 const MAX_HELD: usize = 256 * 1024;
 
+/// A body as it came.
+#[derive(Debug)]
+pub(super) struct Raw {
+    /// Files in them are named by `picture::attachment`.
+    pub(super) members: Map<String, Value>,
+    pub(super) files: Vec<Blob>,
+}
+
+impl Raw {
+    /// The same with its pictures looked into.
+    pub(super) async fn read(self, app: &Arc<App>) -> Result<Fields, ApiError> {
+        let Self { mut members, files } = self;
+        let pictures = pictures::read(app, &mut members, &files).await?;
+        Ok(Fields { members, pictures })
+    }
+}
+
 /// A body whose pictures have been read.
 #[derive(Debug)]
 pub(super) struct Fields {
@@ -48,18 +65,25 @@ impl Fields {
 impl FromRequest<Arc<App>> for Fields {
     type Rejection = ApiError;
 
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
+        Raw::from_request(request, app).await?.read(app).await
+    }
+}
+
+impl FromRequest<Arc<App>> for Raw {
+    type Rejection = ApiError;
+
     /// JSON is read whatever its content type says: curl calls it a form.
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, ApiError> {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.to_owned();
         let spooler = app.raster.spooler();
         let mut reading = Reading::new(request.into_body());
-        let (mut members, files) = match form::boundary(&kind) {
+        let (members, files) = match form::boundary(&kind) {
             Some(boundary) if !reading.is_object().await? => form::read(reading, boundary, spooler).await?,
             _ => json(reading, &kind, spooler).await?,
         };
-        let pictures = pictures::read(app, &mut members, &files).await?;
-        Ok(Self { members, pictures })
+        Ok(Self { members, files })
     }
 }
 

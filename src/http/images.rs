@@ -10,10 +10,11 @@ use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 
 use super::access::Story;
+use super::chat;
 use super::drain::Drain;
 use super::error::ApiError;
 use super::extract::{App, Asked, Caller};
-use super::fields::Fields;
+use super::fields::{Fields, Raw};
 use super::keep_alive::KeepAlive;
 use super::link_sink::LinkSink;
 use super::plan_headers::plan_headers;
@@ -56,33 +57,47 @@ pub(super) async fn variations(
 
 async fn create(app: Arc<App>, asked: Asked, body: Fields, intent: Intent) -> Result<Response, ApiError> {
     let request = body.image_request(intent, |model| app.router.table().drops(model))?;
-    paint(app, request, asked).await
+    paint_as_asked(app, request, asked).await
 }
 
-/// `POST /openai/deployments/{model}/images/...`, Azure's form; the path wins over the body.
+/// `POST /openai/deployments/{model}/images/...` and `/chat/completions`, Azure's form; the path wins over the body.
 pub(super) async fn of_deployment(
     State(app): State<Arc<App>>,
     Path(rest): Path<String>,
     _: Caller,
     asked: Asked,
-    body: Fields,
+    body: Raw,
 ) -> Result<Response, ApiError> {
-    let (model, intent) = match rest.trim_end_matches('/').rsplit_once("/images/") {
+    let path = rest.trim_end_matches('/');
+    if let Some(model) = path.strip_suffix("/chat/completions") {
+        return chat::complete(app, asked, body, Some(model)).await;
+    }
+    let (model, intent) = match path.rsplit_once("/images/") {
         Some((model, "generations")) => (model, Intent::Generate),
         Some((model, "edits")) => (model, Intent::Edit),
         Some((model, "variations")) => (model, Intent::Vary),
         _ => return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}"))),
     };
-    let request = body.image_request(intent, |_| app.router.table().drops(Some(model)))?;
-    paint(app, ImageRequest { model: Some(model.to_owned()), ..request }, asked).await
+    let request = body.read(&app).await?.image_request(intent, |_| app.router.table().drops(Some(model)))?;
+    paint_as_asked(app, ImageRequest { model: Some(model.to_owned()), ..request }, asked).await
 }
 
-async fn paint(app: Arc<App>, request: ImageRequest, asked: Asked) -> Result<Response, ApiError> {
-    let sink = sink(&app, &request, asked.base_url)?;
+async fn paint_as_asked(app: Arc<App>, request: ImageRequest, asked: Asked) -> Result<Response, ApiError> {
+    let sink = sink(&app, &request, asked.base_url.clone())?;
+    paint(app, request, asked, sink).await
+}
+
+/// Paints into a sink, whatever form the request asks for.
+pub(super) async fn paint(
+    app: Arc<App>,
+    request: ImageRequest,
+    asked: Asked,
+    sink: Sink,
+) -> Result<Response, ApiError> {
     let job = job(&app, request, &asked.headers)?;
     let story = Arc::new(Story::new(app.router.table().label(&job.alias).to_owned()));
     let mut arrivals = app.router.dispatch(job)?;
-    let (streams, times) = (matches!(sink, Sink::Events(_)), app.delivery.events);
+    let (streams, times) = (sink.streams(), app.delivery.events);
     match streams {
         true => arrivals.first(times.status_after).await?,
         false => arrivals.all().await?,
@@ -136,12 +151,12 @@ fn event_type(intent: Intent) -> &'static str {
     }
 }
 
-fn document(headers: HeaderMap, body: Body) -> Response {
+pub(super) fn document(headers: HeaderMap, body: Body) -> Response {
     with_headers(headers, [(CONTENT_TYPE, "application/json")], body)
 }
 
 /// Nobody on the way may hold events back.
-fn events(headers: HeaderMap, body: Body) -> Response {
+pub(super) fn events(headers: HeaderMap, body: Body) -> Response {
     let more = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-cache"), (ACCEL, "no")];
     with_headers(headers, more, body)
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::error::ApiError;
 use super::extract::{App, Caller};
+use super::key_life;
 use super::status::encode;
 use crate::config::Deployment;
 
@@ -66,16 +67,20 @@ pub(super) async fn groups(State(app): State<Arc<App>>, _: Caller) -> Result<Res
 pub(super) async fn health(State(app): State<Arc<App>>, _: Caller) -> Result<Response, ApiError> {
     let (mut healthy, mut unhealthy) = (Vec::new(), Vec::new());
     for deployment in app.router.table().deployments() {
-        let endpoint = json!({
+        let mut endpoint = json!({
             "model": format!("bedrock/{}", deployment.model.id),
             "model_name": deployment.alias,
             "model_id": deployment.id,
             "aws_region_name": deployment.region,
         });
-        match app.router.ailment(deployment) {
+        let mut ailment = app.router.ailment(deployment).map(str::to_owned);
+        if let Some((key, ended)) = key_life::in_use(&app, deployment).await {
+            endpoint["api_key"] = key;
+            ailment = ailment.or(ended);
+        }
+        match ailment {
             None => healthy.push(endpoint),
             Some(ailment) => {
-                let mut endpoint = endpoint;
                 endpoint["error"] = ailment.into();
                 unhealthy.push(endpoint);
             }

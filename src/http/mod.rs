@@ -4,6 +4,8 @@
 
 mod access;
 mod base_url;
+mod chat;
+mod chat_sink;
 mod drain;
 mod error;
 mod extract;
@@ -13,12 +15,15 @@ mod form;
 mod images;
 mod info;
 mod keep_alive;
+mod keeper;
+mod key_life;
 mod link_sink;
 mod openapi;
 mod pictures;
 mod plan_headers;
 mod sink;
 mod status;
+mod transcoding;
 mod validate;
 
 use std::any::Any;
@@ -49,6 +54,8 @@ pub fn app(app: &Arc<App>) -> Router {
         ("/images/variations", post(images::variations)),
         ("/v1/images/validate", post(validate::validate)),
         ("/images/validate", post(validate::validate)),
+        ("/v1/chat/completions", post(chat::completions)),
+        ("/chat/completions", post(chat::completions)),
         ("/openai/deployments/{*rest}", post(images::of_deployment)),
         ("/files/{pass}/{name}", get(files::file)),
         ("/v1/models", get(status::models)),

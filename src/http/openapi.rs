@@ -30,7 +30,12 @@ pub(super) async fn page() -> Html<String> {
             row(&mut html, &format!("{method} {path}"), "", operation["summary"].as_str().unwrap_or_default());
         }
     }
-    for (name, title) in [("ImageRequest", "A request for pictures"), ("ImageReply", "The reply")] {
+    for (name, title) in [
+        ("ImageRequest", "A request for pictures"),
+        ("EditRequest", "A request to change pictures"),
+        ("ChatRequest", "A chat"),
+        ("ImageReply", "The reply"),
+    ] {
         let schema = &document["components"]["schemas"][name];
         let about = schema["description"].as_str().unwrap_or_default();
         let _ = write!(html, "</table>\n<h2>{title}</h2>\n<p>{about}</p>\n<table>");

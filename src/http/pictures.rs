@@ -13,6 +13,7 @@ use crate::blob::{Blob, Spooler};
 use crate::openai::Invalid;
 use crate::picture::{Picture, attached, attachment};
 use crate::raster::Error;
+use crate::store::DeadLink;
 use crate::unbase64::Decoder;
 
 /// Members that are pictures, or lists of them, wherever they stand: OpenAI's, then those of Bedrock's models.
@@ -131,7 +132,7 @@ async fn blob(app: &Arc<App>, name: &str, value: Value, files: &[Blob]) -> Resul
         return Ok(blob.clone());
     }
     if text.starts_with("http://") || text.starts_with("https://") {
-        return refused(format!("'{name}' is a link. Pictures are not fetched: send the file, or a data URL"));
+        return linked(app, name, &text).await;
     }
     let base64 = match text.strip_prefix("data:") {
         Some(url) => url.split_once(',').map_or("", |(_, data)| data),
@@ -143,6 +144,34 @@ async fn blob(app: &Arc<App>, name: &str, value: Value, files: &[Blob]) -> Resul
             refused(format!("'{name}' is neither base64 nor a data URL. Send a file, or data:image/png;base64,..."))
         }
     }
+}
+
+/// The picture behind a link: our own, by its name in the store, or one of a host that the operator has opened.
+async fn linked(app: &Arc<App>, name: &str, link: &str) -> Result<Blob, ApiError> {
+    let refused = |why: String| ApiError::from(Invalid::picture(name, format!("'{name}' is a link: {why}")));
+    let mut spool = app.raster.spooler().spool();
+    match app.links.as_ref().and_then(|links| Some((links, links.check_url(link)?))) {
+        Some((links, Ok(live))) => {
+            let gone = || refused("what it led to has been removed. Send the file, or a data URL".into());
+            let mut reader =
+                links.read(live.name).await.map_err(|error| ApiError::storage(&error))?.ok_or_else(gone)?;
+            while let Some(piece) = reader.next().await.map_err(|error| ApiError::storage(&error))? {
+                spool.write(&piece).await.map_err(|error| ApiError::storage(&error))?;
+            }
+        }
+        Some((_, Err(DeadLink::Expired))) => {
+            return Err(refused("it has expired. Send the file, or a data URL".into()));
+        }
+        // Of another Easel, or no link of ours at all.
+        Some((_, Err(DeadLink::Unknown))) | None => {
+            let mut fetched = app.fetcher.fetch(link).await.map_err(|error| refused(error.to_string()))?;
+            while let Some(piece) = fetched.next().await.map_err(|error| refused(error.to_string()))? {
+                spool.write(&piece).await.map_err(|error| ApiError::storage(&error))?;
+                check_length(name, spool.len())?;
+            }
+        }
+    }
+    spool.finish().await.map_err(|error| ApiError::storage(&error))
 }
 
 /// What base64 stands for; nothing if it is none.

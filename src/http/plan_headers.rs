@@ -20,7 +20,7 @@ pub(super) fn plan_headers(arrivals: &Arrivals) -> HeaderMap {
     };
     put("x-litellm-model-id", distinct(paintings.iter().map(|p| p.deployment.id.as_str()), ","));
     put("x-easel-model", distinct(paintings.iter().map(|p| p.deployment.model.id.as_str()), ","));
-    let seeds: Vec<_> = paintings.iter().map(|p| p.request.seed.to_string()).collect();
+    let seeds: Vec<_> = paintings.iter().filter_map(|p| Some(p.request.seed?.to_string())).collect();
     put("x-easel-seed", seeds.join(","));
     put("x-easel-mapped", distinct(paintings.iter().flat_map(|p| &p.request.mapped).map(String::as_str), ", "));
     put("x-easel-ignored", distinct(paintings.iter().flat_map(|p| &p.request.ignored).map(String::as_str), ", "));

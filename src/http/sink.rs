@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use super::chat_sink::ChatSink;
 use super::error::ApiError;
 use super::link_sink::LinkSink;
 use crate::reply::{Event, EventSink, JsonSink};
@@ -17,15 +18,27 @@ pub(super) enum Sink {
     Links(Box<LinkSink>),
     /// Server-sent events.
     Events(EventSink),
+    /// The answer of a chat.
+    Chat(Box<ChatSink>),
 }
 
 impl Sink {
+    /// Whether it goes out as events.
+    pub(super) fn streams(&self) -> bool {
+        match self {
+            Self::Base64(_) | Self::Links(_) => false,
+            Self::Events(_) => true,
+            Self::Chat(sink) => sink.streams(),
+        }
+    }
+
     /// The next bytes to send, if any are ready.
     pub(super) fn pop(&mut self) -> Option<Bytes> {
         match self {
             Self::Base64(sink) => sink.pop(),
             Self::Links(sink) => sink.pop(),
             Self::Events(sink) => sink.pop(),
+            Self::Chat(sink) => sink.pop(),
         }
     }
 
@@ -35,6 +48,7 @@ impl Sink {
             Self::Base64(sink) => sink.pictures(),
             Self::Links(sink) => sink.pictures(),
             Self::Events(sink) => sink.pictures(),
+            Self::Chat(sink) => sink.pictures(),
         }
     }
 
@@ -51,6 +65,9 @@ impl Sink {
             (Self::Events(sink), Event::PictureBegins) => sink.begin(),
             (Self::Events(sink), Event::PictureBytes(bytes)) => sink.bytes(bytes),
             (Self::Events(sink), Event::PictureEnds) => sink.end(),
+            (Self::Chat(sink), Event::PictureBegins) => sink.begin(),
+            (Self::Chat(sink), Event::PictureBytes(bytes)) => sink.bytes(bytes).await,
+            (Self::Chat(sink), Event::PictureEnds) => sink.end().await,
         }
         Ok(())
     }
@@ -58,7 +75,7 @@ impl Sink {
     /// A call has brought all that it brings. `warnings` are those of the request so far.
     pub(super) fn settle(&mut self, warnings: &[String]) {
         match self {
-            Self::Base64(_) | Self::Links(_) => {}
+            Self::Base64(_) | Self::Links(_) | Self::Chat(_) => {}
             Self::Events(sink) => sink.close(warnings),
         }
     }
@@ -79,6 +96,7 @@ impl Sink {
                 sink.error(&error.clone().body());
                 Some(error)
             }
+            Self::Chat(sink) => sink.finish(warnings, failure),
         }
     }
 }

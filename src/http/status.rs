@@ -10,6 +10,7 @@ use http::header::CONTENT_TYPE;
 
 use super::error::ApiError;
 use super::extract::{App, Caller};
+use super::key_life;
 use crate::openai::{ModelList, ModelObject};
 
 /// LiteLLM's words, which probes compare.
@@ -28,6 +29,7 @@ pub(super) async fn metrics(
     if !app.open_metrics {
         caller?;
     }
+    key_life::measure(&app).await;
     let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, open_metrics)], app.metrics.render()).into_response())
 }

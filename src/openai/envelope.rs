@@ -57,6 +57,14 @@ impl ModelObject {
     }
 }
 
+/// Token counts of a chat, all zero.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct ChatUsage {
+    prompt_tokens: u32,
+    completion_tokens: u32,
+    total_tokens: u32,
+}
+
 /// Token counts, all zero: Bedrock's image models count none. Complete because Dify and async-openai read the
 /// members unguarded.
 #[derive(Clone, Copy, Debug, Default, Serialize)]

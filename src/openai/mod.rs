@@ -8,6 +8,6 @@ mod request;
 mod slim;
 
 pub use chat::{Chat, ChatWish};
-pub use envelope::{ErrorBody, ModelList, ModelObject, Usage};
+pub use envelope::{ChatUsage, ErrorBody, ModelList, ModelObject, Usage};
 pub use request::{Answer, ImageRequest, Invalid, Overrides, members};
 pub use slim::{Slimmer, Step, Unreadable};

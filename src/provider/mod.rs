@@ -2,16 +2,24 @@
 //!
 //! Pure: no async, no clock, no logging, no chance of its own. Must not know aliases, callers or credentials.
 
+mod aim;
 mod amazon;
+mod field;
+mod fit;
+mod light;
 mod nova_canvas;
+mod pictures;
+mod sdxl;
+mod services;
 mod sheet;
 mod size;
 mod stability;
+mod try_on;
 
 use serde_json::Map;
 
 use crate::catalog::{Dialect, Limits};
-use crate::image::{Part, Quality, Size, Task, Unsupported};
+use crate::image::{Encoding, Part, Quality, Size, Task, Unsupported};
 use crate::picture::Draft;
 use crate::wishes::Wishes;
 use sheet::Sheet;
@@ -25,8 +33,10 @@ pub struct Request {
     pub mapped: Vec<String>,
     /// Members that had no effect.
     pub ignored: Vec<String>,
-    /// The seed that the body carries.
-    pub seed: u64,
+    /// How the pictures have to be encoded anew, where the model cannot do it as the caller wants.
+    pub transcode: Option<Encoding>,
+    /// The seed that the body carries, if it has one.
+    pub seed: Option<u64>,
     /// The size that is paid for.
     pub size: Size,
     /// The quality that is paid for.
@@ -52,8 +62,19 @@ pub struct Order<'a> {
     pub drop_params: bool,
     /// The seed if nobody asks for one, drawn once for the whole request.
     pub drawn_seed: u64,
-    /// Whether the caller named this model's own alias, rather than one whose fallback it is.
-    pub direct: bool,
+    /// How the caller came to this model.
+    pub asked: Asked,
+}
+
+/// How a caller comes to a model, which says what else than its nature it may be used for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// By an alias that has no other model: whatever is asked for, he means what this one does.
+    Alone,
+    /// By an alias that has others too.
+    Among,
+    /// As a fallback of the alias that he named.
+    Fallback,
 }
 
 impl Dialect {
@@ -64,24 +85,10 @@ impl Dialect {
             Self::NovaCanvas => nova_canvas::request(sheet),
             Self::Titan => amazon::request(sheet, self, Map::new()),
             Self::Stability => stability::request(sheet),
-            Self::StabilityServices => {
-                let message = "this model changes pictures and paints none from text. Ask another model";
-                Err(Unsupported::new("model", message))
-            }
+            Self::StabilityServices(service) => services::request(sheet, service),
+            Self::Sdxl => sdxl::request(sheet),
         }
     }
-
-    /// Native members of this family that the others have no counterpart for.
-    fn own_members(self) -> &'static [&'static str] {
-        match self {
-            Self::NovaCanvas | Self::Titan => amazon::MEMBERS,
-            Self::Stability => stability::MEMBERS,
-            Self::StabilityServices => &[],
-        }
-    }
-
-    /// Every family.
-    const ALL: [Self; 4] = [Self::NovaCanvas, Self::Titan, Self::Stability, Self::StabilityServices];
 }
 
 #[cfg(test)]

@@ -5,30 +5,59 @@
 use serde_json::{Map, Value};
 
 use super::{Order, Request};
-use crate::catalog::Dialect;
-use crate::image::{Format, Quality, Size, Unsupported};
-use crate::picture::{Draft, Part, Picture, Recipe, attached};
-use crate::wishes::{Wishes, describe, excerpt};
+use super::{field, light};
+use crate::image::{Encoding, Format, Quality, Size, Unsupported};
+use crate::picture::{Draft, Part, Picture, Recipe};
+use crate::wishes::{SizeWish, Wishes, excerpt};
 
 /// Wishes of caller and config side by side, with the notes of what was mapped and ignored.
 pub(super) struct Sheet<'a> {
     pub(super) order: Order<'a>,
     /// Native members of both, the caller's over the config's.
-    native: Map<String, Value>,
+    pub(super) native: Map<String, Value>,
+    /// The pictures to change that no member has taken yet.
+    pub(super) images: Vec<Picture>,
+    /// Where to change the first of them, if no member has taken it yet.
+    pub(super) mask: Option<Picture>,
+    /// Whether the model does something else by nature.
+    pub(super) makeshift: bool,
     mapped: Vec<String>,
     ignored: Vec<String>,
     /// Pictures that the body names, by their places.
-    placed: Vec<(Picture, Recipe)>,
-    style_taken: bool,
+    pub(super) placed: Vec<(Picture, Recipe)>,
+    transcode: Option<Encoding>,
+    /// Hints that had an effect after all.
+    honoured: Vec<&'static str>,
     dropped: bool,
+}
+
+/// What a call is paid by, and the seed that it carries.
+pub(super) struct Bill {
+    pub(super) seed: Option<u64>,
+    pub(super) size: Size,
+    pub(super) quality: Quality,
 }
 
 impl<'a> Sheet<'a> {
     pub(super) fn new(order: Order<'a>) -> Self {
         let mut native = order.defaults.native.clone();
         native.extend(order.task.wishes.native.clone());
-        let ignored = order.task.ignored.clone();
-        Self { order, native, mapped: Vec::new(), ignored, placed: Vec::new(), style_taken: false, dropped: false }
+        let (images, mask, ignored) = (order.task.images.clone(), order.task.mask.clone(), order.task.ignored.clone());
+        let mut sheet = Self {
+            order,
+            native,
+            images,
+            mask,
+            makeshift: false,
+            mapped: Vec::new(),
+            ignored,
+            placed: Vec::new(),
+            transcode: None,
+            honoured: Vec::new(),
+            dropped: false,
+        };
+        sheet.adopt_pictures();
+        sheet
     }
 
     /// The caller's wish, else the config's.
@@ -36,10 +65,58 @@ impl<'a> Sheet<'a> {
         read(&self.order.task.wishes).or_else(|| read(self.order.defaults))
     }
 
-    /// The prompt, or the text that replaces it, if the model takes one so long.
+    /// The prompt, or the text that replaces it. Empty where there is none.
+    pub(super) fn text(&self) -> &'a str {
+        self.order.task.wishes.text.as_deref().unwrap_or(&self.order.task.prompt)
+    }
+
+    /// The prompt, for a model that takes one, if it is not too long.
+    pub(super) fn prompt_if_any(&self) -> Result<Option<&'a str>, Unsupported> {
+        let text = Some(self.text()).filter(|text| !text.trim().is_empty());
+        text.map(|text| self.within_limit("prompt", text)).transpose()
+    }
+
+    /// The prompt, for a model that needs one.
     pub(super) fn prompt(&self) -> Result<&'a str, Unsupported> {
-        let text = self.order.task.wishes.text.as_deref().unwrap_or(&self.order.task.prompt);
-        self.within_limit("prompt", text)
+        let missing =
+            || Unsupported::new("prompt", "'prompt' is missing. This model needs one here: say what to paint");
+        self.prompt_if_any()?.ok_or_else(missing)
+    }
+
+    /// Prompts have no effect here: what was said is named.
+    pub(super) fn without_prompts(&mut self) {
+        for (name, said) in [
+            ("prompt", !self.text().trim().is_empty()),
+            ("negative_prompt", self.wish(|w| w.negative_prompt.as_deref()).is_some_and(|text| !text.is_empty())),
+        ] {
+            if said {
+                self.ignore(name);
+            }
+        }
+    }
+
+    /// The reply has the size of a picture that is sent: another wish is named.
+    pub(super) fn size_as_given(&mut self, given: Size) {
+        if self.wish(|w| w.size).is_some_and(|size| ![SizeWish::Auto, SizeWish::Exact(given)].contains(&size)) {
+            self.ignore("size");
+        }
+        if self.wish(|w| w.aspect_ratio.as_deref()).is_some() {
+            self.ignore("aspect_ratio");
+        }
+    }
+
+    /// The model makes the same picture each time: it takes no seed, and more than one would be paid for in vain.
+    pub(super) fn only_once(&mut self) -> Result<(), Unsupported> {
+        if self.wish(|w| w.seed).is_some() {
+            self.ignore("seed");
+        }
+        match self.wish(|w| w.count) {
+            Some(count) if count > 1 => {
+                let message = format!("'n' is {count}. This model makes the same picture each time: use 1");
+                Err(Unsupported::new("n", message))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn negative_prompt(&self) -> Result<Option<&'a str>, Unsupported> {
@@ -47,7 +124,7 @@ impl<'a> Sheet<'a> {
         text.map(|text| self.within_limit("negative_prompt", text)).transpose()
     }
 
-    fn within_limit(&self, param: &str, text: &'a str) -> Result<&'a str, Unsupported> {
+    pub(super) fn within_limit<'t>(&self, param: &str, text: &'t str) -> Result<&'t str, Unsupported> {
         let (length, most) = (text.chars().count(), self.order.limits.prompt_chars);
         if length <= most {
             return Ok(text);
@@ -83,16 +160,22 @@ impl<'a> Sheet<'a> {
         Some(quality)
     }
 
-    /// The encoding, if the model has it; absent where nobody asks.
+    /// The encoding to ask the model for; absent where nobody asks. What it lacks, or cannot compress as the caller
+    /// wants, it paints as PNG, and that is encoded anew when it comes.
     pub(super) fn output_format(&mut self) -> Result<Option<Format>, Unsupported> {
         let Some(format) = self.wish(|w| w.output_format) else { return Ok(None) };
-        let formats = &self.order.limits.formats;
-        if formats.contains(&format) {
+        if format == Format::Jpeg && self.wish(|w| w.background.as_deref()) == Some("transparent") {
+            let message =
+                "'output_format' is 'jpeg', and 'background' is 'transparent', which JPEG has not. Use 'png' or 'webp'";
+            return self.refuse(Unsupported::new("output_format", message)).map(|()| None);
+        }
+        let (formats, quality) = (&self.order.limits.formats, self.wish(|w| w.output_compression).unwrap_or(100));
+        if formats.contains(&format) && (format == Format::Png || quality == 100) {
             return Ok(Some(format));
         }
-        let names: Vec<_> = formats.iter().map(|f| format!("'{}'", f.name())).collect();
-        let message = format!("'output_format' is '{}'. This model answers with {}", format.name(), names.join(", "));
-        self.refuse(Unsupported::new("output_format", message)).map(|()| None)
+        self.transcode = Some(Encoding { format, quality });
+        let lossless = formats.iter().find(|format| **format == Format::Png);
+        Ok(lossless.or(formats.first()).copied())
     }
 
     /// Hints have no effect and never refuse; a transparent background shapes the picture, so it does.
@@ -100,20 +183,48 @@ impl<'a> Sheet<'a> {
         let wishes = &self.order.task.wishes;
         let plain = |word: &Option<String>| word.as_deref().is_some_and(|w| w != "auto");
         for (name, said) in [
-            ("style", wishes.style.is_some() && !self.style_taken),
+            ("style", wishes.style.is_some()),
             ("moderation", plain(&wishes.moderation)),
             ("input_fidelity", wishes.input_fidelity.is_some()),
-            ("output_compression", wishes.output_compression.is_some_and(|c| c < 100)),
+            ("output_compression", wishes.output_compression.is_some_and(|c| c < 100) && self.transcode.is_none()),
         ] {
-            if said {
+            if said && !self.honoured.contains(&name) {
                 self.ignore(name);
             }
         }
-        if self.wish(|w| w.background.as_deref()) == Some("transparent") {
+        let transparent = self.wish(|w| w.background.as_deref()) == Some("transparent");
+        if transparent && !self.honoured.contains(&"background") {
             let message = "'background' is 'transparent'. This model paints opaque pictures: use 'opaque' or 'auto'";
             self.refuse(Unsupported::new("background", message))?;
         }
         Ok(())
+    }
+
+    /// A hint has an effect after all.
+    pub(super) fn honour(&mut self, hint: &'static str) {
+        self.honoured.push(hint);
+    }
+
+    /// The style, if it is one of the model's own; OpenAI's words for styles are hints.
+    pub(super) fn take_style(&mut self, known: impl Fn(&str) -> bool) -> Option<&'a str> {
+        let style = self.wish(|w| w.style.as_deref()).filter(|style| known(style))?;
+        self.honour("style");
+        Some(style)
+    }
+
+    /// `cfgScale`, for a model that has nothing like it.
+    pub(super) fn no_cfg_scale(&mut self) -> Result<(), Unsupported> {
+        if self.wish(|w| w.cfg_scale).is_none() {
+            return Ok(());
+        }
+        self.refuse(not_taken("cfgScale"))
+    }
+
+    /// `quality`, for a model that has one only.
+    pub(super) fn no_quality(&mut self) {
+        if self.wish(|w| w.quality.as_deref()).is_some_and(|q| !["auto", "standard"].contains(&q)) {
+            self.ignore("quality");
+        }
     }
 
     /// A wish that shapes the picture cannot be honoured: an error, or a note where the caller allows it
@@ -137,12 +248,20 @@ impl<'a> Sheet<'a> {
             "size" => wishes.size.is_some(),
             "cfgScale" => wishes.cfg_scale.is_some(),
             "aspect_ratio" => wishes.aspect_ratio.is_some(),
+            "negative_prompt" => wishes.negative_prompt.is_some(),
+            "image" => !self.order.task.images.is_empty() || wishes.native.contains_key("image"),
+            "mask" => self.order.task.mask.is_some() || wishes.native.contains_key("mask"),
             native => wishes.native.contains_key(native),
         }
     }
 
     pub(super) fn map(&mut self, param: &str, from: impl std::fmt::Display, to: impl std::fmt::Display) {
         self.mapped.push(format!("{param}={from}->{to}"));
+    }
+
+    /// The same where the value is a text of the caller's: only the names.
+    pub(super) fn map_name(&mut self, from: &str, to: &str) {
+        self.mapped.push(format!("{from}->{to}"));
     }
 
     pub(super) fn ignore(&mut self, param: &str) {
@@ -163,8 +282,8 @@ impl<'a> Sheet<'a> {
     }
 
     /// A body's text, cut where its pictures stand.
-    fn draft(&self, body: &Value) -> Draft {
-        let (text, mark) = (body.to_string(), format!("\"{}", self.mark()));
+    fn draft(&self, text: &str) -> Draft {
+        let mark = format!("\"{}", self.mark());
         let mut parts = Vec::new();
         let mut pieces = text.split(&mark);
         let mut before = pieces.next().unwrap_or_default().to_owned();
@@ -181,90 +300,32 @@ impl<'a> Sheet<'a> {
         Draft { parts }
     }
 
-    /// Takes a native member out.
-    pub(super) fn native(&mut self, name: &str) -> Option<Value> {
-        self.native.shift_remove(name)
-    }
-
-    pub(super) fn native_text(&mut self, name: &str) -> Result<Option<String>, Unsupported> {
-        match self.native(name) {
-            None => Ok(None),
-            Some(Value::String(text)) => Ok(Some(text)),
-            Some(other) => Err(Unsupported::new(name, format!("'{name}' is {}. It takes a string", describe(&other)))),
-        }
-    }
-
-    pub(super) fn has_native(&self, name: &str) -> bool {
-        self.native.contains_key(name)
-    }
-
-    pub(super) fn native_is(&self, name: &str, word: &str) -> bool {
-        self.native.get(name).and_then(Value::as_str) == Some(word)
-    }
-
-    /// The style, if it is one of the model's own; OpenAI's words for styles are hints.
-    pub(super) fn take_style(&mut self, known: impl Fn(&str) -> bool) -> Option<&'a str> {
-        let style = self.wish(|w| w.style.as_deref()).filter(|style| known(style));
-        self.style_taken = style.is_some();
-        style
-    }
-
-    /// A picture in a native member: its place if it came with the request; else its base64, as a config has it, with
-    /// a `data:` prefix cut off, which Bedrock does not take.
-    pub(super) fn native_picture(&mut self, name: &str) -> Result<Option<Value>, Unsupported> {
-        let Some(text) = self.native_text(name)? else { return Ok(None) };
-        let sent = attached(&text).and_then(|place| self.order.task.attached.get(place));
-        Ok(Some(match (sent, text.split_once(";base64,")) {
-            (Some(picture), _) => self.place(picture.clone(), Recipe::AsIs),
-            (None, Some((head, data))) if head.starts_with("data:") => data.into(),
-            (None, _) => text.into(),
-        }))
-    }
-
-    pub(super) fn native_number(&mut self, name: &str, min: f64, max: f64) -> Result<Option<Value>, Unsupported> {
-        let Some(value) = self.native(name) else { return Ok(None) };
-        match value.as_f64() {
-            Some(number) if (min..=max).contains(&number) => Ok(Some(value)),
-            _ => {
-                let message = format!("'{name}' is {}. It takes a number from {min} to {max}", describe(&value));
-                Err(Unsupported::new(name, message))
-            }
-        }
-    }
-
-    /// One of a model's words, in its own spelling.
-    pub(super) fn native_word(&mut self, name: &str, words: &[&str]) -> Result<Option<String>, Unsupported> {
-        match self.native_text(name)? {
-            Some(text) if !words.contains(&&*text) => {
-                let message = format!("'{name}' is '{}'. It takes {}", excerpt(&text), words.join(", "));
-                Err(Unsupported::new(name, message))
-            }
-            text => Ok(text),
-        }
-    }
-
-    /// Settles the native members that `dialect` did not take, and closes the sheet.
-    pub(super) fn finish(
-        mut self,
-        dialect: Dialect,
-        body: &Value,
-        seed: u64,
-        size: Size,
-        quality: Quality,
-    ) -> Result<Request, Unsupported> {
+    /// Settles the pictures and native members that nobody took, and closes the sheet.
+    pub(super) fn finish(mut self, body: &Value, bill: Bill) -> Result<Request, Unsupported> {
+        self.settle_pictures()?;
         for name in self.native.keys().cloned().collect::<Vec<_>>() {
-            let foreign = Dialect::ALL.iter().any(|d| *d != dialect && d.own_members().contains(&&*name));
-            if foreign {
-                let message = format!("'{name}' is nothing this model knows. Leave it out, or send drop_params: true");
-                self.refuse(Unsupported::new(&name, message))?;
+            if field::is_known(&name) {
+                self.refuse(not_taken(&name))?;
             } else if self.order.task.strict && self.order.task.wishes.native.contains_key(&name) {
                 return Err(Unsupported::new(&name, format!("unknown parameter: '{}'", excerpt(&name))));
             } else {
                 self.ignore(&name);
             }
         }
-        let body = self.draft(body);
-        let (mapped, ignored, dropped) = (self.mapped, self.ignored, self.dropped);
-        Ok(Request { body, mapped, ignored, seed, size, quality, dropped, makeshift: false })
+        let text = body.to_string();
+        let notes = light::lighten(&mut self.placed, text.len());
+        self.mapped.extend(notes);
+        let body = self.draft(&text);
+        let Bill { seed, size, quality } = bill;
+        let Self { mapped, ignored, transcode, dropped, makeshift, .. } = self;
+        Ok(Request { body, mapped, ignored, transcode, seed, size, quality, dropped, makeshift })
     }
+}
+
+/// The refusal of a member that the model does not have, or not for this.
+pub(super) fn not_taken(name: &str) -> Unsupported {
+    Unsupported::new(
+        name,
+        format!("'{name}' is nothing this model takes here. Leave it out, or send drop_params: true"),
+    )
 }

@@ -1,10 +1,12 @@
-//! The only place where pixels are touched: what pictures are, and what is made of them before they are sent.
+//! The only place where pixels are touched: what pictures are, what is made of them before they are sent,
+//! and how painted ones are encoded anew.
 //!
 //! Works off the async threads, on few pixels at a time. Must not know models, or why a recipe asks for something.
 
 mod draw;
 mod inspect;
 mod jpeg;
+mod transcode;
 
 use std::fmt;
 use std::io;
@@ -14,15 +16,12 @@ use tokio::sync::{OnceCell, Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
 
 use crate::blob::{Blob, Spooler};
-use crate::image::Unsupported;
-use crate::payload::{self, Payload};
+use crate::image::{Encoding, Unsupported};
+use crate::payload::{self, MAX_PAYLOAD, Payload};
 use crate::picture::{Draft, Part, Picture, Recipe};
 
 /// Pictures of more pixels are not read: 40 million of RGBA would be 160 MB.
 pub const MAX_PIXELS: u64 = 33_554_432;
-
-/// Bedrock takes no longer body, in bytes.
-pub const MAX_PAYLOAD: u64 = 25_000_000;
 
 /// Pixels that may be held decoded at the same time, in all: four bytes each, and twice that while they are redrawn.
 const PIXELS_AT_ONCE: u64 = MAX_PIXELS / 4;
@@ -37,6 +36,15 @@ pub enum Error {
     Picture(Unsupported),
     /// The operator's: the folder for uploads fails, in these words.
     Storage(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Picture(unsupported) => f.write_str(&unsupported.message),
+            Self::Storage(words) => f.write_str(words),
+        }
+    }
 }
 
 impl From<Unsupported> for Error {
@@ -133,6 +141,21 @@ impl Raster {
         let mut spool = self.spooler.spool();
         spool.write(&bytes).await?;
         Ok(spool.finish().await?)
+    }
+
+    /// A painted picture encoded anew, and whether transparency was laid on white because JPEG has none.
+    pub async fn transcode(&self, blob: Blob, to: Encoding) -> Result<(Blob, bool), Error> {
+        let picture = off_thread(move || Ok(inspect::head("the picture", &blob)?)).await?;
+        let permit = self.permit(picture.size.pixels()).await;
+        let encode = move || {
+            let encoded = transcode::transcode(&picture, to);
+            Ok(encoded.map_err(|error| inspect::broken(&picture.name, picture.format, &error))?)
+        };
+        let (bytes, flattened) = off_thread(encode).await?;
+        drop(permit);
+        let mut spool = self.spooler.spool();
+        spool.write(&bytes).await?;
+        Ok((spool.finish().await?, flattened))
     }
 
     /// Waits until so many pixels may be decoded. A picture that is larger than the bound has it for itself.

@@ -1,7 +1,8 @@
 //! Bedrock's reply as it comes: bytes in, *picture begins / bytes / picture ends* out, and what else it says.
 //!
 //! No I/O; holds no picture. The pictures are the strings of the top-level array `images` (Nova Canvas, Titan and
-//! Stability alike). Must not decide what a missing picture means.
+//! Stability alike), or each `base64` of the objects in `artifacts` (Stable Diffusion XL). Must not decide what a
+//! missing picture means.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -29,7 +30,7 @@ pub enum Event {
 pub struct Said {
     /// Nova's `error`: some or all pictures were filtered.
     pub error: Option<String>,
-    /// Stability's `finish_reasons`, without the nulls.
+    /// Stability's `finish_reasons`, without the nulls, or each `finishReason` of `artifacts` that is no success.
     pub finish_reasons: Vec<String>,
     /// A guardrail stepped in (`amazon-bedrock-guardrailAction`).
     pub guardrail: bool,
@@ -40,7 +41,7 @@ pub struct Said {
 enum Place {
     /// Before the top-level object.
     Start,
-    /// Between two of its members, or after it.
+    /// Between two members of it, or of an artifact; or after it.
     Between,
     /// In the name of a member.
     Key,
@@ -52,7 +53,9 @@ enum Place {
     Capture,
     /// In `images`, between pictures.
     Images,
-    /// In a string of `images`; whether a byte of it has come.
+    /// In `artifacts`, between them.
+    Artifacts,
+    /// In a string that is a picture; whether a byte of it has come.
     Picture { begun: bool },
 }
 
@@ -65,7 +68,10 @@ pub struct Scanner {
     capture: Vec<u8>,
     input: Bytes,
     queued: Option<Event>,
-    seen_images: bool,
+    /// Whether `images` or `artifacts` has come.
+    seen_pictures: bool,
+    /// Whether the members are those of an artifact.
+    in_artifacts: bool,
     ended: bool,
     said: Said,
 }
@@ -86,7 +92,8 @@ impl Scanner {
             capture: Vec::new(),
             input: Bytes::new(),
             queued: None,
-            seen_images: false,
+            seen_pictures: false,
+            in_artifacts: false,
             ended: false,
             said: Said::default(),
         }
@@ -136,12 +143,14 @@ impl Scanner {
         match (self.place, token) {
             (Place::Picture { begun }, _) => return self.picture_token(token, bytes, begun),
             (Place::Images, _) => return self.images_token(token),
+            (Place::Artifacts, _) => return self.artifacts_token(token),
             (Place::Start, Token::OpenObject) => self.place = Place::Between,
             (Place::Start, _) => return Err(Malformed::Shape("the reply is no JSON object")),
             (Place::Between, Token::OpenString { .. }) => {
                 self.key.clear();
                 self.place = Place::Key;
             }
+            (Place::Between, Token::CloseObject) => self.place = self.after_object(),
             (Place::Between, _) | (Place::Colon, Token::Mark) => {}
             (Place::Key, _) => self.key_token(token, &bytes),
             (Place::Colon, _) => return self.value_begins(token, &bytes),
@@ -163,14 +172,25 @@ impl Scanner {
 
     fn value_begins(&mut self, token: Token, bytes: &Bytes) -> Result<Option<Event>, Malformed> {
         match (&*self.key, token) {
-            (b"images", Token::OpenArray) if self.seen_images => return Err(Malformed::Shape("'images' comes twice")),
-            (b"images", Token::OpenArray) => {
-                self.seen_images = true;
-                self.place = Place::Images;
+            (b"base64", Token::OpenString { .. }) if self.in_artifacts => {
+                self.place = Place::Picture { begun: false };
                 return Ok(None);
             }
-            (b"images", Token::OpenObject | Token::OpenString { .. }) => {
-                return Err(Malformed::Shape("'images' is no array"));
+            (b"finishReason", _) if self.in_artifacts => self.place = Place::Capture,
+            _ if self.in_artifacts => self.place = Place::Skip,
+            (b"images" | b"artifacts", Token::OpenArray) if self.seen_pictures => {
+                return Err(Malformed::Shape("the pictures come twice"));
+            }
+            (b"images", Token::OpenArray) => {
+                (self.seen_pictures, self.place) = (true, Place::Images);
+                return Ok(None);
+            }
+            (b"artifacts", Token::OpenArray) => {
+                (self.seen_pictures, self.in_artifacts, self.place) = (true, true, Place::Artifacts);
+                return Ok(None);
+            }
+            (b"images" | b"artifacts", Token::OpenObject | Token::OpenString { .. }) => {
+                return Err(Malformed::Shape("the pictures are no array"));
             }
             (b"error" | b"finish_reasons" | b"amazon-bedrock-guardrailAction", _) => self.place = Place::Capture,
             _ => self.place = Place::Skip,
@@ -181,17 +201,23 @@ impl Scanner {
     }
 
     fn value_token(&mut self, token: Token, bytes: &Bytes) {
-        let over = matches!((token, self.lexer.depth()), (Token::Mark, 1) | (Token::CloseObject, 0));
-        match (over, self.place) {
+        // An artifact is an object in an array in the document.
+        let level = if self.in_artifacts { 3 } else { 1 };
+        let closed = token == Token::CloseObject && self.lexer.depth() == level - 1;
+        match (closed || token == Token::Mark && self.lexer.depth() == level, self.place) {
             (true, place) => {
                 if place == Place::Capture {
                     self.learn();
                 }
-                self.place = Place::Between;
+                self.place = if closed { self.after_object() } else { Place::Between };
             }
             (false, Place::Capture) => self.keep(bytes),
             (false, _) => {}
         }
+    }
+
+    fn after_object(&self) -> Place {
+        if self.in_artifacts { Place::Artifacts } else { Place::Between }
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -207,7 +233,10 @@ impl Scanner {
             b"error" => self.said.error = value.as_str().filter(|text| !text.is_empty()).map(str::to_owned),
             b"finish_reasons" => {
                 let reasons = value.as_array().into_iter().flatten().filter_map(Value::as_str);
-                self.said.finish_reasons = reasons.map(str::to_owned).collect();
+                self.said.finish_reasons.extend(reasons.map(str::to_owned));
+            }
+            b"finishReason" => {
+                self.said.finish_reasons.extend(value.as_str().filter(|why| *why != "SUCCESS").map(str::to_owned));
             }
             _ => self.said.guardrail = value.as_str().is_some_and(|action| action.contains("INTERVENED")),
         }
@@ -224,10 +253,20 @@ impl Scanner {
         Ok(None)
     }
 
+    fn artifacts_token(&mut self, token: Token) -> Result<Option<Event>, Malformed> {
+        match token {
+            Token::OpenObject => self.place = Place::Between,
+            Token::CloseArray => (self.in_artifacts, self.place) = (false, Place::Between),
+            Token::Scalar | Token::Mark => {}
+            _ => return Err(Malformed::Shape("'artifacts' holds something else than objects")),
+        }
+        Ok(None)
+    }
+
     fn picture_token(&mut self, token: Token, bytes: Bytes, begun: bool) -> Result<Option<Event>, Malformed> {
         let event = match token {
             Token::CloseString => {
-                self.place = Place::Images;
+                self.place = if self.in_artifacts { Place::Between } else { Place::Images };
                 return Ok(begun.then_some(Event::PictureEnds));
             }
             Token::Escaped(c) if c.is_ascii_graphic() && c != '"' && c != '\\' => {

@@ -42,29 +42,42 @@ fn scan(pieces: impl IntoIterator<Item = Bytes>) -> Result<Read, Malformed> {
 fn plain(reply: &[u8]) -> Option<Read> {
     let value: Value = serde_json::from_slice(reply).ok()?;
     let members = value.as_object()?;
-    let pictures = match members.get("images") {
-        None | Some(Value::Null | Value::Bool(_) | Value::Number(_)) => Vec::new(),
-        Some(Value::Array(list)) => {
-            let mut pictures = Vec::new();
-            for item in list {
-                match item {
-                    Value::String(text) if text.is_empty() => {}
-                    Value::String(text) if text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\') => {
-                        pictures.push(text.clone());
-                    }
-                    Value::Null | Value::Bool(_) | Value::Number(_) => {}
-                    _ => return None,
+    let plain = |text: &String| text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+    let (mut pictures, mut reasons) = (Vec::new(), Vec::new());
+    for name in ["images", "artifacts"] {
+        let list = match members.get(name) {
+            None | Some(Value::Null | Value::Bool(_) | Value::Number(_)) => continue,
+            Some(Value::Array(list)) => list,
+            Some(_) => return None,
+        };
+        for item in list {
+            let picture = match (name, item) {
+                (_, Value::Null | Value::Bool(_) | Value::Number(_)) => continue,
+                ("images", item) => item,
+                (_, Value::Object(artifact)) => {
+                    reasons
+                        .extend(artifact.get("finishReason").and_then(Value::as_str).filter(|why| *why != "SUCCESS"));
+                    artifact.get("base64").filter(|base64| base64.is_string()).unwrap_or(&Value::Null)
                 }
+                (_, _) => return None,
+            };
+            match picture {
+                Value::String(text) if text.is_empty() => {}
+                Value::String(text) if plain(text) => pictures.push(text.clone()),
+                Value::Null if name == "artifacts" => {}
+                _ => return None,
             }
-            pictures
         }
-        Some(_) => return None,
-    };
+    }
+    if ["images", "artifacts"].iter().all(|name| members.get(*name).is_some_and(Value::is_array)) {
+        return None;
+    }
     let text = |name: &str| members.get(name).and_then(Value::as_str);
-    let reasons = members.get("finish_reasons").and_then(Value::as_array).into_iter().flatten();
+    let listed = members.get("finish_reasons").and_then(Value::as_array).into_iter().flatten();
+    let reasons = reasons.into_iter().chain(listed.filter_map(Value::as_str));
     let said = Said {
         error: text("error").filter(|t| !t.is_empty()).map(str::to_owned),
-        finish_reasons: reasons.filter_map(Value::as_str).map(str::to_owned).collect(),
+        finish_reasons: reasons.map(str::to_owned).collect(),
         guardrail: text("amazon-bedrock-guardrailAction").is_some_and(|a| a.contains("INTERVENED")),
     };
     Some((pictures, said))
@@ -95,6 +108,17 @@ const REPLIES: &[&str] = &[
     " {\r\n\t\"images\" : [ \"a\\/b\\u002bc=\" , null , \"\" ] , \"maskImage\" : \"eHh4\" , \"x\" : { \"images\" : [ \"no\" , { } ] , \"y\" : [ ] } }\n ",
     r#"{"a":-0.5e+10,"b":[1,2.5,true,false,null,{"c":"\"\\\n"}],"images":["eA=="],"amazon-bedrock-guardrailAction":"INTERVENED"}"#,
     r#"{"im\u0061ges":["eA=="],"error":"caf\u00e9 \ud83d\ude00 é"}"#,
+    r#"{"result":"success","artifacts":[{"seed":1,"base64":"aGVsbG8=","finishReason":"SUCCESS"},{"base64":"d29ybGQ=","seed":2}]}"#,
+    " { \"artifacts\" : [ { } , null , { \"finishReason\" : \"CONTENT_FILTERED\" , \"x\" : { \"base64\" : \"no\" , \"y\" : [ { } ] } , \"base64\" : \"a\\/b=\" } ] , \"error\" : \"e\" } ",
+    r#"{"base64":"no","finishReason":"no","artifacts":[{"base64":null,"finishReason":"ERROR"},{"base64":["no"]},{"base64":{"base64":"no"}}]}"#,
+    r#"{"artifacts":[],"x":{"artifacts":[{"base64":"no"}]}}"#,
+    r#"{"artifacts":null,"images":["eA=="]}"#,
+    r#"{"artifacts":[{"base64":"eA=="}],"images":["eA=="]}"#,
+    r#"{"artifacts":"eA=="}"#,
+    r#"{"artifacts":["eA=="]}"#,
+    r#"{"artifacts":[["eA=="]]}"#,
+    r#"{"artifacts":[{"base64":"e A=="}]}"#,
+    r#"{"artifacts":[{"base64":"eA==",}]}"#,
     r#"{"images":null}"#,
     r#"{"images":[1,true]}"#,
     r#"{"images":"eA=="}"#,
@@ -135,7 +159,7 @@ fn every_cut_of_every_reply_reads_the_same() {
 fn members_that_come_twice() {
     assert_eq!(
         scan([Bytes::from_static(br#"{"images":["eA=="],"images":["eQ=="]}"#)]),
-        Err(Malformed::Shape("'images' comes twice"))
+        Err(Malformed::Shape("the pictures come twice"))
     );
 }
 
@@ -159,8 +183,12 @@ fn json_value() -> impl Strategy<Value = Value> {
     leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
-            prop::collection::btree_map("images|error|finish_reasons|.{0,3}", inner, 0..4)
-                .prop_map(|members| Value::Object(members.into_iter().collect())),
+            prop::collection::btree_map(
+                "images|artifacts|base64|finishReason|error|finish_reasons|.{0,3}",
+                inner,
+                0..4
+            )
+            .prop_map(|members| Value::Object(members.into_iter().collect())),
         ]
     })
 }
@@ -178,7 +206,7 @@ proptest! {
     fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(prop::sample::select(b"{}[]:,\"\\ un0e-.1imagesrlt".to_vec()), 0..40)) {
         let bytes = Bytes::from(bytes);
         let read = scan([bytes.clone()]);
-        if read != Err(Malformed::Shape("'images' comes twice")) {
+        if read != Err(Malformed::Shape("the pictures come twice")) {
             prop_assert_eq!(read.ok(), plain(&bytes));
         }
     }

@@ -74,7 +74,7 @@ impl Failure {
             Kind::Faulty | Kind::Odd | Kind::InferenceFailed => Self::Upstream { paid: false },
             Kind::Broken | Kind::NoPicture => Self::Upstream { paid: true },
             Kind::TimedOut => Self::TimedOut,
-            Kind::Denied(denial) => Self::Denied(remedy(denial, deployment, clock.now())),
+            Kind::Denied(denial) => Self::Denied(remedy(denial, deployment, error.shown.as_deref(), clock.now())),
             // After its end Bedrock may no longer know the id at all.
             Kind::NotFound if super::ended(deployment, clock.today()) => Self::Gone(retired(deployment)),
             Kind::NotFound => Self::Gone(format!(

@@ -29,7 +29,7 @@ use crate::config::{Config, Deployment};
 use crate::image::{Part, Task, Unsupported};
 use crate::metrics::{CallLabels, Metrics};
 use crate::payload::Payload;
-use crate::provider::{Order, Request};
+use crate::provider::{Asked, Order, Request};
 use crate::raster::{self, Prints, Raster};
 use cooldown::Cooldowns;
 
@@ -172,8 +172,13 @@ impl Router {
         able[..lead].sort_by_key(|(worse, _)| *worse);
         after_filter.retain(|deployment| request(deployment, job, FIRST, &group).is_ok());
         if able.is_empty() {
-            // What the alias itself cannot do says more than what its fallbacks cannot.
-            let own = unable.iter().rev().find(|(deployment, _)| deployment.alias == group).or(unable.first());
+            // What the alias itself cannot do says more than what its fallbacks cannot, and what a model that is made
+            // for the task lacks says more than that another is not.
+            let own = |(deployment, _): &&(Arc<Deployment>, Unsupported)| deployment.alias == group;
+            let made_for_it = |(_, unsupported): &&(Arc<Deployment>, Unsupported)| !unsupported.elsewhere;
+            let said = || unable.iter().rev().filter(own);
+            let first = said().find(made_for_it).or_else(|| unable.iter().find(made_for_it));
+            let own = first.or_else(|| said().next()).or(unable.first());
             return Err(own.map_or_else(unknown, |(_, unsupported)| Failure::Unsupported(unsupported.clone())));
         }
         let usual = able.into_iter().map(|(_, deployment)| deployment).collect();
@@ -230,8 +235,23 @@ impl Router {
         .boxed()
     }
 
-    /// One call, up to the first byte of a picture.
+    /// One call, up to the first byte of a picture. Where its API key is refused and another stands ready, it is made
+    /// with that one, once: nothing was painted, and nobody has to rest.
     async fn call(
+        &self,
+        deployment: &Arc<Deployment>,
+        request: &Request,
+        payload: &Payload,
+        job: &Job,
+        part: Part,
+    ) -> Result<Painting, Error> {
+        match self.call_once(deployment, request, payload, job, part).await {
+            Err(error) if error.another_key => self.call_once(deployment, request, payload, job, part).await,
+            outcome => outcome,
+        }
+    }
+
+    async fn call_once(
         &self,
         deployment: &Arc<Deployment>,
         request: &Request,
@@ -327,7 +347,11 @@ fn request(deployment: &Deployment, job: &Job, part: Part, group: &str) -> Resul
         limits: &deployment.model.limits,
         drop_params: deployment.drop_params,
         drawn_seed: job.chance,
-        direct: deployment.alias == group,
+        asked: match deployment.alias == group {
+            true if deployment.alone => Asked::Alone,
+            true => Asked::Among,
+            false => Asked::Fallback,
+        },
     };
     deployment.model.dialect.request(order)
 }

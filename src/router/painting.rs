@@ -104,13 +104,15 @@ impl Painting {
         self.whole
     }
 
-    /// After the end: what the caller has to know, if fewer pictures came than this call was to bring.
+    /// After the end: what the caller has to know, if fewer pictures came than this call was to bring, or others.
     pub fn shortfall(&self) -> Option<String> {
         let missing = self.part.count.saturating_sub(self.whole);
-        if missing == 0 {
-            return None;
-        }
         let said = self.scanner.said();
+        if missing == 0 {
+            // Stable Diffusion XL blurs a picture that its filter does not like.
+            let reason = said.finish_reasons.first()?;
+            return Some(format!("a picture came that may not be what was asked for. The model says: {reason}"));
+        }
         let why = match said.error.as_deref().or(said.finish_reasons.first().map(String::as_str)) {
             Some(words) => format!("The model says: {words}"),
             None => "The model does not say why".into(),
@@ -137,12 +139,15 @@ fn no_picture(said: &Said, request_id: Option<&str>) -> Error {
         (Kind::Filtered, "a guardrail stepped in")
     } else if reason == "Inference error" {
         (Kind::InferenceFailed, reason)
-    } else if reason.starts_with("Filter reason") || error.contains("blocked by our content filters") {
+    } else if reason.starts_with("Filter reason")
+        || reason == "CONTENT_FILTERED"
+        || error.contains("blocked by our content filters")
+    {
         (Kind::Filtered, if reason.is_empty() { error } else { reason })
     } else if !reason.is_empty() {
         (Kind::InferenceFailed, reason)
     } else {
         (Kind::NoPicture, if error.is_empty() { "the reply holds no picture" } else { error })
     };
-    Error { kind, detail: detail.to_owned(), request_id: request_id.map(str::to_owned) }
+    Error { request_id: request_id.map(str::to_owned), ..Error::local(kind, detail) }
 }

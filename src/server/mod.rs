@@ -3,6 +3,7 @@
 //! Must not decide anything that one of them could decide.
 
 mod tls;
+mod watch_keys;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,10 +21,11 @@ pub use tls::Tls;
 use tls::TlsListener;
 
 use crate::auth::Door;
-use crate::bedrock::{Client, describe_auth, key_problem};
+use crate::bedrock::{Client, describe_auth, key_problems};
 use crate::blob::Spooler;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
+use crate::fetch::Fetcher;
 use crate::http::{App, app};
 use crate::metrics::Metrics;
 use crate::raster::Raster;
@@ -125,6 +127,7 @@ impl Server {
             delivery: config.delivery.clone(),
             scheme: if tls.is_some() { "https" } else { "http" },
             raster,
+            fetcher: Fetcher::new(config.picture_hosts.clone()),
             door,
             metrics,
             clock,
@@ -169,7 +172,8 @@ impl Server {
 /// What goes on beside serving.
 async fn beside(app: Arc<App>, config: Config) {
     let clock = app.clock;
-    tokio::join!(look_for_credentials(app.clone()), remind_daily(config, clock), clean(app));
+    let looking = look_for_credentials(app.clone());
+    tokio::join!(looking, remind_daily(config, clock), watch_keys::watch(app.clone()), clean(app));
 }
 
 /// Removes pictures whose links have expired, at once and then now and again.
@@ -201,7 +205,7 @@ fn report(config: &Config, clock: Clock) {
     for deployment in &config.deployments {
         let how = describe_auth(deployment, clock);
         tracing::info!("{} paints with {} in {}, {how}", deployment.alias, deployment.model_id, deployment.region);
-        if let Some(problem) = key_problem(deployment, clock.now()) {
+        for problem in key_problems(deployment, clock.now()) {
             tracing::warn!("{problem}");
         }
     }

@@ -183,7 +183,7 @@ fn every_planted_mistake_is_named() {
     general_settings.master_key: expected a text. Put it in quotes, or write 'os.environ/NAME'
     general_settings.litellm_key_header_name: 'my key' is no name of a header. Write it like 'x-my-key'
     easel_settings.default_model: no entry of model_list is named 'fisrt'. Did you mean 'first'?
-    easel_settings.default_modle: easel_settings has no 'default_modle'. Accepted are 'default_model', 'strict_params', 'models', 'allowed_models', 'data_dir', 'links', 'events', 'trusted_proxies'
+    easel_settings.default_modle: easel_settings has no 'default_modle'. Accepted are 'default_model', 'strict_params', 'models', 'allowed_models', 'data_dir', 'links', 'events', 'trusted_proxies', 'picture_hosts'
     ");
     assert!(mistakes.mistakes.len() >= 60);
 }
@@ -289,7 +289,7 @@ fn a_key_in_the_config_wins_then_the_environment_then_aws() {
     let auth = |params: &str, variables: &[(&str, &str)]| {
         let config = sound(&entry(&format!("{NOVA}{params}")), variables);
         match &config.deployments[0].auth {
-            Auth::Bearer { key, source } => format!("{} from {source}", key.expose_secret()),
+            Auth::Bearer { key, .. } => format!("{} from {}", key.key.expose_secret(), key.source),
             other => format!("{other:?}"),
         }
     };
@@ -427,7 +427,7 @@ fn credentials_are_shared_by_name() {
         entry(&format!("{NOVA}litellm_credential_name: ours"))
     );
     let config = sound(&yaml, &[]);
-    assert!(matches!(&config.deployments[0].auth, Auth::Bearer { key, .. } if key.expose_secret() == "shared"));
+    assert!(matches!(&config.deployments[0].auth, Auth::Bearer { key, .. } if key.key.expose_secret() == "shared"));
     assert_eq!(config.deployments[0].region, "us-east-1");
     assert_eq!(lines(&config.warnings), "");
 }

@@ -27,7 +27,7 @@ fn sound(params: &str, variables: &[(&str, &str)]) -> Config {
 /// How the only deployment signs, in short.
 fn auth(deployment: &Deployment) -> String {
     match &deployment.auth {
-        Auth::Bearer { source, .. } => format!("bearer {source}"),
+        Auth::Bearer { key, .. } => format!("bearer {}", key.source),
         Auth::Keys { role, .. } => format!("keys, role {}", role.is_some()),
         Auth::Chain { profile, role } => format!("chain {profile:?}, role {}", role.is_some()),
         Auth::WebIdentity { token: WebToken::File(path), .. } => format!("token in {}", path.display()),

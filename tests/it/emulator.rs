@@ -10,7 +10,10 @@ use std::time::{Duration, UNIX_EPOCH};
 use time::{OffsetDateTime, macros::datetime};
 use tokio::net::{TcpListener, TcpStream};
 
+mod amazon;
 mod faults;
+mod pictures;
+mod services;
 
 const NOVA: &str = "amazon.nova-canvas-v1%3A0";
 const CORE: &str = "stability.stable-image-core-v1%3A1";

@@ -97,6 +97,20 @@ async fn comments_come_while_nothing_else_does() {
 }
 
 #[tokio::test]
+async fn a_picture_that_comes_after_the_status_is_an_event_all_the_same() {
+    let proxy = TestProxy::with(&format!("{CORE}\n{HASTY}\n")).script(["slow=0.2"]).start().await;
+    let response = stream(&proxy, json!({})).await;
+    assert_eq!(header(response.headers(), "x-easel-model"), "");
+    let text = response.text().await.unwrap();
+    let events = events(&text);
+    assert!(text.starts_with(": \n\n"));
+    assert_eq!((events.len(), size(&events[0].1)), (1, (1024, 1024)));
+    let metrics = proxy.get("/metrics").await.text().await.unwrap();
+    let counted = r#"easel_pictures_total{alias="core",model="stability.stable-image-core-v1:1"} 1"#;
+    assert!(metrics.contains(counted), "{metrics}");
+}
+
+#[tokio::test]
 async fn what_fails_at_once_is_no_stream() {
     let proxy = TestProxy::with(CORE).script(["filter-input"; 2]).start().await;
     let response = stream(&proxy, json!({"n": 2})).await;

@@ -67,7 +67,7 @@ fn differences(row: &Row, reply: &Reply, proxy: &TestProxy, calls_before: usize)
     check("the connection's end", reply.text.is_none().into(), easel.broken.into());
     let body = reply.json();
     if row.paints() && !easel.broken {
-        check("pictures", body["data"].as_array().map(Vec::len).into(), easel.pictures.into());
+        check("pictures", body["data"].as_array().map_or(0, Vec::len).into(), easel.pictures.into());
     }
     if easel.status >= 400 && !row.at.starts_with("HEAD") {
         check("error.code", body["error"]["code"].clone(), json!(easel.code));

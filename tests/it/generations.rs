@@ -254,7 +254,7 @@ async fn azure_and_short_paths_answer_too() {
         assert_eq!(response.status(), 200, "{path}");
         assert_eq!(header(response.headers(), "x-easel-model"), model);
     }
-    let response = proxy.post("/openai/deployments/core/chat/completions", "{}").await;
+    let response = proxy.post("/openai/deployments/core/embeddings", "{}").await;
     assert_eq!(response.status(), 404);
 }
 

@@ -229,6 +229,8 @@ async fn without_a_folder_links_are_refused_by_name() {
     let message = "'response_format' is 'url', and Easel has no folder to keep pictures in. Use 'b64_json', or set \
                    easel_settings.data_dir";
     assert_eq!((&reply["error"]["message"], &reply["error"]["param"]), (&message.into(), &"response_format".into()));
+    let dry = proxy.post("/v1/images/validate", r#"{"prompt": "a cat", "response_format": "url"}"#).await;
+    assert_eq!(dry.json().await.unwrap()["error"]["message"], message);
     assert!(proxy.calls().is_empty());
     assert_eq!(refused(&format!("{}/files/1.x/y.png", proxy.url)).await.0, 404);
 }

@@ -41,6 +41,7 @@ impl Talker {
             .env("LITELLM_MASTER_KEY", KEY)
             .env("AWS_BEARER_TOKEN_BEDROCK", API_KEY)
             .env("AWS_BEDROCK_RUNTIME_ENDPOINT", upstream)
+            .env("EASEL_DATA_DIR", folder.path())
             .env("RUST_LOG", "trace")
             .stderr(Stdio::from(log))
             .spawn()
@@ -84,6 +85,18 @@ async fn requests(proxy: &TestProxy, url: &str) -> Vec<String> {
     pictures
 }
 
+/// A link to a picture, followed; its path.
+async fn link(proxy: &TestProxy, url: &str) -> String {
+    proxy.emulator.script([Some("tiny".parse().unwrap())]);
+    let request = client().post(format!("{url}/v1/images/generations")).bearer_auth(KEY);
+    let body = json!({"prompt": PROMPT, "response_format": "url"}).to_string();
+    let reply: Value = request.body(body).send().await.unwrap().json().await.unwrap();
+    let link = reply["data"][0]["url"].as_str().unwrap();
+    assert_eq!(client().get(link).send().await.unwrap().status(), 200);
+    assert_eq!(client().get(format!("{link}x")).send().await.unwrap().status(), 404);
+    link.strip_prefix(url).unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn nothing_secret_is_logged() {
     for yaml in [NOVA, CORE] {
@@ -91,12 +104,20 @@ async fn nothing_secret_is_logged() {
         let talker = Talker::start(yaml, &proxy.upstream);
         let pictures = requests(&proxy, &talker.url().await).await;
         assert_eq!(pictures.len(), 1);
+        let link = link(&proxy, &talker.url().await).await;
+        let [pass, name] = [2, 3].map(|part| link.split('/').nth(part).unwrap());
         let log = talker.log();
-        for spoken in ["a call to Bedrock failed", "a picture begins", "status=200", "status=401", "outcome=\"denied\""]
-        {
+        for spoken in [
+            "a call to Bedrock failed",
+            "a picture begins",
+            "status=200",
+            "status=401",
+            "route=\"/files/",
+            "outcome=\"denied\"",
+        ] {
             assert!(log.contains(spoken), "the log does not speak of {spoken}: {log}");
         }
-        for secret in [PROMPT, NEGATIVE, KEY, API_KEY, "sk-wrong", "nobody may", &pictures[0][..40]] {
+        for secret in [PROMPT, NEGATIVE, KEY, API_KEY, "sk-wrong", "nobody may", &pictures[0][..40], pass, name] {
             let line = log.lines().find(|line| line.contains(secret));
             assert_eq!(line, None, "{secret} is in the log");
         }

@@ -57,6 +57,7 @@ test("models are listed and found", async () => {
 const refusals = [
   ["a nonsensical size", { size: "1024*768" }, OpenAI.BadRequestError, "invalid_value", "size"],
   ["another form", { response_format: "png" }, OpenAI.BadRequestError, "invalid_value", "response_format"],
+  ["a fifth partial picture", { partial_images: 5 }, OpenAI.BadRequestError, "invalid_value", "partial_images"],
   ["a filtered prompt", { prompt: "x emulate:filter-input" }, OpenAI.BadRequestError, "content_policy_violation", null],
   ["an unknown model", { model: "dall-e-9" }, OpenAI.NotFoundError, "model_not_found", "model"],
   ["throttling", { prompt: "x emulate:throttle" }, OpenAI.RateLimitError, "rate_limit_exceeded", null],

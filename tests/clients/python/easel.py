@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -30,15 +31,15 @@ PATIENCE = 60
 
 
 class Program:
-    """One running `easel`, in an empty folder and an environment that holds nothing of the machine's."""
+    """One running program, in an empty folder and an environment that holds nothing of the machine's."""
 
-    def __init__(self, arguments, environment, address_in_log):
+    def __init__(self, command, environment, address_in_log):
         self.folder = tempfile.TemporaryDirectory(prefix="easel-")
         self.log, self._has_news = [], threading.Condition()
         # An empty HOME and no instance metadata: the AWS chain finds only what a test gives it.
         clean = {"HOME": self.folder.name, "AWS_EC2_METADATA_DISABLED": "true"}
         self.process = subprocess.Popen(
-            [BINARY, *arguments],
+            command,
             cwd=self.folder.name,
             env=clean | environment,
             stdin=subprocess.DEVNULL,
@@ -106,7 +107,15 @@ class Program:
 
 class Emulator(Program):
     def __init__(self, *arguments):
-        super().__init__(["emulate", "--port", "0", *arguments], {}, r"listens on http://127\.0\.0\.1:(\d+)")
+        super().__init__([BINARY, "emulate", "--port", "0", *arguments], {}, r"listens on http://127\.0\.0\.1:(\d+)")
+
+
+class S3(Program):
+    """moto's S3 server, which takes any key."""
+
+    def __init__(self):
+        command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", "0"]
+        super().__init__(command, {}, r"Running on http://127\.0\.0\.1:(\d+)")
 
 
 class Easel(Program):
@@ -116,8 +125,8 @@ class Easel(Program):
         settings = {"LITELLM_MASTER_KEY": KEY, "AWS_BEDROCK_RUNTIME_ENDPOINT": endpoint}
         if environment is None:
             environment = {"AWS_BEARER_TOKEN_BEDROCK": "emulated"}
-        arguments = ["--config", str(config), "--host", "127.0.0.1", "--port", "0"]
-        super().__init__(arguments, settings | environment, r"listening on http://127\.0\.0\.1:(\d+)")
+        command = [BINARY, "--config", str(config), "--host", "127.0.0.1", "--port", "0"]
+        super().__init__(command, settings | environment, r"listening on http://127\.0\.0\.1:(\d+)")
 
     def ask(self, method, path, body=None, headers=None):
         """One request as plain as it gets: status, headers and the body, read as JSON where it is."""

@@ -105,6 +105,7 @@ def test_models_are_listed_and_found(client):
         ({"n": 11}, "n", "invalid_value"),
         ({"response_format": "png"}, "response_format", "invalid_value"),
         ({"stream": True, "partial_images": 4}, "partial_images", "invalid_value"),
+        ({"output_format": "bmp"}, "output_format", "invalid_value"),
         ({"background": "transparent"}, "background", "invalid_value"),
         ({"prompt": ""}, "prompt", "missing_required_parameter"),
         ({"prompt": "otter emulate:filter-input"}, None, "content_policy_violation"),

@@ -2,6 +2,7 @@
 //! Must not hide what goes over the wire: tests speak HTTP to Easel and read what the emulator received.
 
 pub(crate) mod child;
+pub(crate) mod form;
 pub(crate) mod service;
 
 use std::path::Path;

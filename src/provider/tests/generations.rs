@@ -1,52 +1,23 @@
-//! What each dialect makes of a wish: whole bodies, and what is said of them. Must not call anyone.
+//! Painting from text: whole bodies, and what is said of them. Must not call anyone.
 
 use serde_json::{Value, json};
 
 use super::*;
-use crate::catalog::Catalog;
-
-struct Made {
-    body: Value,
-    mapped: Vec<String>,
-    ignored: Vec<String>,
-}
+use crate::provider::size;
 
 #[track_caller]
 fn make(model: &str, members: Value, defaults: Value, part: Part) -> Result<Made, Unsupported> {
-    let catalog = Catalog::builtin();
-    let model = catalog.find(model).unwrap();
-    let Value::Object(mut members) = members else { panic!("members are an object") };
-    let drop_params = members.remove("drop_params").is_some();
-    let strict = members.remove("strict").is_some();
-    let prompt = members.remove("prompt").map_or("a cat".into(), |p| p.as_str().unwrap().to_owned());
-    let task = Task { prompt, wishes: Wishes::read(members).unwrap(), drop_params, strict, ..Task::default() };
-    let Value::Object(defaults) = defaults else { panic!("defaults are an object") };
-    let defaults = Wishes::read(defaults).unwrap();
-    let (limits, drop_params, drawn_seed) = (&model.limits, false, 7);
-    let order = Order { task: &task, part, defaults: &defaults, limits, drop_params, drawn_seed, direct: true };
-    let made = model.dialect.request(order)?;
-    let body = serde_json::from_str(&made.body.abbreviated()).unwrap();
-    Ok(Made { body, mapped: made.mapped, ignored: made.ignored })
+    Ask { defaults, part, ..Ask::new(model, members) }.make()
 }
-
-const NOVA: &str = "amazon.nova-canvas-v1:0";
-const CORE: &str = "stability.stable-image-core-v1:1";
-const ULTRA: &str = "stability.stable-image-ultra-v1:1";
-const SD35: &str = "stability.sd3-5-large-v1:0";
-const ONE: Part = Part { first: 0, count: 1 };
 
 #[track_caller]
 fn check(model: &str, members: Value, body: Value, mapped: &[&str], ignored: &[&str]) {
-    let made = make(model, members, json!({}), ONE).unwrap();
-    assert_eq!(made.body, body);
-    assert_eq!(made.mapped, mapped);
-    assert_eq!(made.ignored, ignored);
+    Ask::new(model, members).check(body, mapped, ignored);
 }
 
 #[track_caller]
 fn check_refused(model: &str, members: Value, param: &str, message: &str) {
-    let refused = make(model, members, json!({}), ONE).err().unwrap();
-    assert_eq!((&*refused.param, &*refused.message), (param, message));
+    Ask::new(model, members).check_refused(param, message);
 }
 
 #[test]
@@ -171,21 +142,15 @@ fn stability_maps_refuses_and_drops() {
     );
     check_refused(
         CORE,
-        json!({"output_format": "webp"}),
-        "output_format",
-        "'output_format' is 'webp'. This model answers with 'png', 'jpeg'",
-    );
-    check_refused(
-        CORE,
         json!({"cfgScale": 8}),
         "cfgScale",
-        "'cfgScale' is nothing this model knows. Leave it out, or send drop_params: true",
+        "'cfgScale' is nothing this model takes here. Leave it out, or send drop_params: true",
     );
     check_refused(
         CORE,
         json!({"colors": ["#FF9900"]}),
         "colors",
-        "'colors' is nothing this model knows. Leave it out, or send drop_params: true",
+        "'colors' is nothing this model takes here. Leave it out, or send drop_params: true",
     );
     check(
         CORE,
@@ -194,7 +159,7 @@ fn stability_maps_refuses_and_drops() {
         &[],
         &["cfgScale", "background", "colors"],
     );
-    let image = "'image' is nothing this model knows. It paints from text alone";
+    let image = "'image' is nothing this model takes. It paints from text alone";
     check_refused(CORE, json!({"image": "AAAA"}), "image", image);
 }
 
@@ -209,11 +174,40 @@ fn stability_paints_over_a_picture() {
     );
     check(
         ULTRA,
-        json!({"image": "AAAA", "size": "1024x1024"}),
+        json!({"image": "AAAA", "size": "512x512"}),
         json!({"prompt": "a cat", "image": "AAAA", "strength": 0.35, "seed": 8, "output_format": "png"}),
-        &["size=1024x1024->aspect_ratio=1:1"],
+        &[],
         &["size"],
     );
+}
+
+/// What is asked of the model, what is made of its answer, and what has no effect.
+#[track_caller]
+fn check_encoding(model: &str, members: Value, asked: Option<&str>, transcode: Option<(Format, u8)>, ignored: &[&str]) {
+    let made = make(model, members, json!({}), ONE).unwrap();
+    assert_eq!(made.body["output_format"].as_str(), asked);
+    assert_eq!(made.transcode, transcode.map(|(format, quality)| Encoding { format, quality }));
+    assert_eq!((made.mapped.len(), &*made.ignored), (0, &*ignored.iter().map(ToString::to_string).collect::<Vec<_>>()));
+}
+
+#[test]
+fn encodings_are_the_models_own_where_it_has_them() {
+    let plain = |format: &str| json!({"output_format": format});
+    let squeezed = |format: &str| json!({"output_format": format, "output_compression": 60});
+    check_encoding(NOVA, json!({}), None, None, &[]);
+    check_encoding(NOVA, plain("png"), None, None, &[]);
+    check_encoding(NOVA, plain("jpeg"), None, Some((Format::Jpeg, 100)), &[]);
+    check_encoding(NOVA, squeezed("webp"), None, Some((Format::Webp, 60)), &[]);
+    check_encoding(NOVA, squeezed("png"), None, None, &["output_compression"]);
+    check_encoding(NOVA, json!({"output_compression": 60}), None, None, &["output_compression"]);
+    check_encoding(NOVA, json!({"output_compression": 100}), None, None, &[]);
+    check_encoding(CORE, plain("jpeg"), Some("jpeg"), None, &[]);
+    check_encoding(CORE, plain("webp"), Some("png"), Some((Format::Webp, 100)), &[]);
+    check_encoding(CORE, squeezed("jpeg"), Some("png"), Some((Format::Jpeg, 60)), &[]);
+    check_encoding(SD35, plain("webp"), Some("webp"), None, &[]);
+    let message =
+        "'output_format' is 'jpeg', and 'background' is 'transparent', which JPEG has not. Use 'png' or 'webp'";
+    check_refused(NOVA, json!({"output_format": "jpeg", "background": "transparent"}), "output_format", message);
 }
 
 #[test]
@@ -260,9 +254,8 @@ fn long_prompts_and_strict_members_are_refused() {
 
 #[test]
 fn titan_speaks_novas_envelope_with_less_in_it() {
-    let titan = "amazon.titan-image-generator-v2:0";
     check(
-        titan,
+        TITAN,
         json!({"size": "1792x1024", "quality": "hd", "seed": 4, "negative_prompt": "dogs", "style": "PHOTOREALISM",
                "conditionImage": "AAAA"}),
         json!({"textToImageParams": {"text": "a cat", "negativeText": "dogs", "conditionImage": "AAAA"},
@@ -274,17 +267,17 @@ fn titan_speaks_novas_envelope_with_less_in_it() {
     for (size, nearest) in
         [("1024x1024", "1024x1024"), ("256x256", "512x512"), ("1024x1536", "768x1152"), ("2000x2000", "1024x1024")]
     {
-        let made = make(titan, json!({"size": size}), json!({}), ONE).unwrap();
+        let made = make(TITAN, json!({"size": size}), json!({}), ONE).unwrap();
         let config = &made.body["imageGenerationConfig"];
         assert_eq!(format!("{}x{}", config["width"], config["height"]), nearest, "{size}");
     }
     let colors = json!({"taskType": "COLOR_GUIDED_GENERATION", "colors": ["#FF9900"]});
-    assert!(make(titan, colors.clone(), json!({}), ONE).is_ok());
-    let message = "'taskType' is 'COLOR_GUIDED_GENERATION'. This model takes TEXT_IMAGE here";
-    check_refused("amazon.titan-image-generator-v1", colors, "taskType", message);
+    assert!(make(TITAN, colors.clone(), json!({}), ONE).is_ok());
+    let message = "'taskType' is 'COLOR_GUIDED_GENERATION'. This model takes TEXT_IMAGE, IMAGE_VARIATION, INPAINTING, OUTPAINTING";
+    check_refused(TITAN_1, colors, "taskType", message);
     let long = "x".repeat(513);
     check_refused(
-        titan,
+        TITAN,
         json!({"prompt": long}),
         "prompt",
         "'prompt' has 513 characters. This model takes at most 512",
