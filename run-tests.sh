@@ -8,8 +8,8 @@ usage() {
 usage: ./run-tests.sh [--quick | --litellm]
 
   Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
-  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, boto3, moto). What those need is installed into
-  target/clients.
+  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto). What
+  those need is installed into target/clients.
 
   --quick    stop after the Rust tests
   --litellm  at the end, ask a LiteLLM from PyPI the same as Easel; takes five minutes more
@@ -110,6 +110,14 @@ stage() { # its name, then its command
   echo "== $name took $((SECONDS - start)) s"
 }
 
+# The Rust client is a crate of its own, so that Easel never gets what it needs.
+rust_clients=tests/clients/rust/Cargo.toml
+
+check_format() {
+  cargo fmt --check || return
+  cargo fmt --check --manifest-path "$rust_clients"
+}
+
 document() { RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps; }
 
 # Made again only when what it is made from changes.
@@ -144,6 +152,7 @@ node_packages() {
 install_clients() {
   python_packages "$clients/py" tests/clients/python/requirements.txt || return
   python_packages "$clients/py-openai-1" tests/clients/python/requirements-openai-1.txt || return
+  python_packages "$clients/py-langchain" tests/clients/python/requirements-langchain.txt || return
   node_packages
 }
 
@@ -160,9 +169,12 @@ with_pytest() { # the environment's folder, then pytest's arguments
   (cd tests/clients/python && "$folder/bin/python" -B -m pytest "$@")
 }
 
+# In the folder above's target, so that what both need is fetched and built once.
+with_cargo() { CARGO_TARGET_DIR=$PWD/target cargo test --locked --manifest-path "$rust_clients" --tests; }
+
 with_node() { (cd "$clients/node" && node --test --test-reporter=spec --test-timeout=120000 ./*.test.mjs); }
 
-stage "format" cargo fmt --check
+stage "format" check_format
 stage "lints" cargo clippy --locked --all-targets -- -D warnings
 stage "documentation" document
 stage "Rust tests" cargo test --locked
@@ -174,9 +186,11 @@ stage "release build" cargo build --locked --release
 export EASEL_BIN=$PWD/target/release/easel EASEL_CONFIG=$PWD/tests/clients/easel.yaml
 stage "test-local.sh" try_locally
 stage "clients' packages" install_clients
-stage "Python clients" with_pytest "$clients/py"
-stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" test_openai.py
+stage "Python clients" with_pytest "$clients/py" --ignore test_langchain.py
+stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" test_openai.py test_openai_answers.py test_openai_edits.py
+stage "LangChain and LlamaIndex" with_pytest "$clients/py-langchain" test_langchain.py
 stage "Node clients" with_node
+stage "async-openai" with_cargo
 if $litellm; then
   stage "beside LiteLLM" tests/litellm/run.sh
 fi

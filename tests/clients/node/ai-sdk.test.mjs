@@ -5,6 +5,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, generateImage } from "ai";
 import { KEY, count, size, startBoth } from "./easel.mjs";
+import { MASKS, card, checkLeftHalfChanged, decoded, plain, mean } from "./pictures.mjs";
 
 let easel, openai, compatible;
 
@@ -59,6 +60,41 @@ test("more pictures than one request takes", async () => {
     size: "320x320",
   });
   assert.equal(distinct(images), 12);
+});
+
+// Nova Canvas edits where its mask is black, Stability where it is white; gpt-image-1 goes on to a fallback.
+for (const model of ["nova-canvas", "inpaint", "gpt-image-1"]) {
+  for (const provider of ["openai", "compatible"]) {
+    test(`only what the mask shows changes with ${model} through ${provider}`, async () => {
+      const painter = provider === "openai" ? openai.image(model) : compatible.imageModel(model);
+      const prompt = { text: "a red house", images: [card()], mask: MASKS.transparent() };
+      const { images } = await generateImage({ model: painter, prompt, n: 2 });
+      assert.equal(distinct(images), 2);
+      for (const image of images) checkLeftHalfChanged(decoded(card()), decoded(image.uint8Array));
+    });
+  }
+}
+
+test("several pictures, as bytes and as base64, lean the painting their way", async () => {
+  const paint = async (...colours) => {
+    const [first, second] = colours.map((colour) => plain(colour));
+    const prompt = { text: "an otter", images: [first, second.toString("base64")] };
+    const { image } = await generateImage({ model: compatible.imageModel("nova-canvas"), prompt, size: "512x512" });
+    assert.equal(size(image.uint8Array), "512x512");
+    return decoded(image.uint8Array);
+  };
+  const [red, blue] = [await paint([255, 0, 0], [200, 0, 0]), await paint([0, 0, 255], [0, 0, 200])];
+  assert.ok(mean(red, 0) > mean(blue, 0) + 20 && mean(red, 2) < mean(blue, 2) - 20);
+});
+
+test("a picture that cannot be read is an error with Easel's words", async () => {
+  const prompt = { text: "a red house", images: [card().subarray(0, 3000)] };
+  const call = generateImage({ model: compatible.imageModel("nova-canvas"), prompt, maxRetries: 0 });
+  await assert.rejects(call, (error) => {
+    assert.equal(error.statusCode, 400);
+    assert.equal(JSON.parse(error.responseBody).error.param, "image");
+    return true;
+  });
 });
 
 for (const [name, prompt, model, status] of [

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import OpenAI from "openai";
 import { KEY, count, size, startBoth } from "./easel.mjs";
+import { dimensions, entry, fetched } from "./pictures.mjs";
 
 let easel, client;
 
@@ -55,6 +56,7 @@ test("models are listed and found", async () => {
 
 const refusals = [
   ["a nonsensical size", { size: "1024*768" }, OpenAI.BadRequestError, "invalid_value", "size"],
+  ["another form", { response_format: "png" }, OpenAI.BadRequestError, "invalid_value", "response_format"],
   ["a fifth partial picture", { partial_images: 5 }, OpenAI.BadRequestError, "invalid_value", "partial_images"],
   ["a filtered prompt", { prompt: "x emulate:filter-input" }, OpenAI.BadRequestError, "content_policy_violation", null],
   ["an unknown model", { model: "dall-e-9" }, OpenAI.NotFoundError, "model_not_found", "model"],
@@ -72,30 +74,43 @@ for (const [name, wish, type, code, param] of refusals) {
   });
 }
 
-test("a stream brings each picture as an event", async () => {
-  const wish = { model: "gpt-image-1", prompt: "otter", n: 2, stream: true, partial_images: 1 };
-  const events = [];
-  for await (const event of await client.images.generate(wish)) events.push(event);
-  assert.deepEqual(events.map((event) => event.type), Array(2).fill("image_generation.completed"));
-  for (const event of events) {
-    assert.equal(size(Buffer.from(event.b64_json, "base64")), event.size);
-    assert.equal(event.output_format, "png");
-    assert.equal(event.usage.total_tokens, 0);
+test("links, asked for or expected of the model's name", async () => {
+  for (const wish of [{ model: "nova-canvas", response_format: "url", n: 2 }, { model: "dall-e-3" }]) {
+    const answer = await client.images.generate({ prompt: "otter", size: "1792x1024", ...wish });
+    assert.equal(answer.data.length, wish.n ?? 1);
+    for (const image of answer.data) {
+      assert.equal("b64_json" in image, false);
+      assert.match(image.url, /\.png$/);
+      assert.equal(dimensions(await fetched(image.url)), "1792x1024");
+    }
   }
-  assert.notEqual(events[0].b64_json, events[1].b64_json);
 });
 
-test("what fails before a stream begins has its status", async () => {
-  const wish = { model: "nova-canvas", prompt: "x emulate:filter-input", stream: true };
-  await assert.rejects(client.images.generate(wish), { status: 400, code: "content_policy_violation" });
+test("events bring each picture whole", async () => {
+  const events = [];
+  const wish = { model: "nova-canvas", prompt: "otter", n: 2, stream: true, partial_images: 1 };
+  for await (const event of await client.images.generate(wish)) events.push(event);
+  assert.equal(events.length, 2);
+  for (const event of events) {
+    const { type, size: told, created_at: created, quality, background, output_format: format, usage } = event;
+    assert.deepEqual([type, told, format], ["image_generation.completed", "1024x1024", "png"]);
+    assert.equal(dimensions(entry(event)), "1024x1024");
+    assert.ok(Number.isInteger(created) && quality && background && usage.input_tokens_details);
+  }
 });
 
-test("a dall-e name answers links where nobody says", async () => {
-  const answer = await client.images.generate({ model: "dall-e-3", prompt: "otter", size: "1024x1792" });
-  assert.match(answer.data[0].url, /^http:\/\/127\.0\.0\.1:\d+\/files\/.*\.png$/);
-  const picture = await fetch(answer.data[0].url);
-  assert.equal(picture.headers.get("content-type"), "image/png");
-  assert.equal(size(Buffer.from(await picture.arrayBuffer())), "1024x1792");
+test("a stream that fails before its first picture is an ordinary error", async () => {
+  for (const [fault, type] of [["filter-all", OpenAI.BadRequestError], ["throttle", OpenAI.RateLimitError]]) {
+    const wish = { model: "nova-canvas", prompt: `otter emulate:${fault}`, stream: true };
+    await assert.rejects(client.images.generate(wish), type);
+  }
+});
+
+test("a stream that breaks in mid-picture is an error", async () => {
+  const wish = { model: "nova-canvas", prompt: "otter emulate:reset-mid-body", stream: true };
+  await assert.rejects(async () => {
+    for await (const event of await client.images.generate(wish)) assert.fail(`${event.type} of half a picture`);
+  }, (error) => error.code !== "ERR_ASSERTION");
 });
 
 test("a wrong key is an authentication error", async () => {

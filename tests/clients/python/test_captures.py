@@ -101,8 +101,9 @@ def check_pictures(body, answer):
     assert answer.get("background") in (None, "opaque", "transparent")
 
 
-def test_what_is_not_served_yet_is_a_404_in_openais_envelope(easel):
-    status, _, answer = easel.ask("POST", "/v1/chat/completions", {"prompt": "otter"})
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/images/upscales"])
+def test_what_is_not_served_is_a_404_in_openais_envelope(easel, path):
+    status, _, answer = easel.ask("POST", path, {"prompt": "otter"})
     assert status == 404
     assert sorted(answer["error"]) == ["code", "message", "param", "type"]
     assert answer["error"]["code"] is None

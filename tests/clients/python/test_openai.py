@@ -1,19 +1,12 @@
-"""The OpenAI SDK for Python as its users use it. Runs with the current release and with one of the 1.x line."""
+"""The OpenAI SDK for Python as its users use it: pictures from text, and errors. The suites named test_openai run
+with the current release and with one of the 1.x line."""
 
 import asyncio
-import base64
-import urllib.request
 
 import openai
 import pytest
 
 from easel import KEY, PATIENCE, picture
-
-
-@pytest.fixture
-def client(easel):
-    with openai.OpenAI(base_url=f"{easel.url}/v1", api_key=KEY, max_retries=0, timeout=PATIENCE) as client:
-        yield client
 
 
 def size(image):
@@ -77,8 +70,7 @@ def test_nulls_are_absent(client):
 
 @pytest.mark.parametrize("asked", ["256x256", "512x512", "1024x1024", "1792x1024", "1024x1536", "auto"])
 def test_every_size_that_clients_send_works(client, asked):
-    wish = {"model": "dall-e-3", "response_format": "b64_json", "size": asked}
-    raw = client.images.with_raw_response.generate(prompt="otter", **wish)
+    raw = client.images.with_raw_response.generate(prompt="otter", model="nova-canvas", size=asked)
     answer = raw.parse()
     width, height = size(answer.data[0])
     # openai 1.x does not know every size that OpenAI reports, but keeps what it is told.
@@ -95,66 +87,10 @@ def test_some_pictures_filtered_is_said(client):
     assert answer.easel["warnings"]
 
 
-def fetch(url):
-    """What is behind a link, fetched by a program that knows no key."""
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=PATIENCE) as answer:
-        return answer.headers, base64.b64encode(answer.read())
-
-
-@pytest.mark.parametrize("wish", [{"model": "nova-canvas", "response_format": "url"}, {"model": "dall-e-3"}])
-def test_links_lead_to_pictures(client, wish):
-    answer = client.images.generate(prompt="otter", n=2, size="512x768", **wish)
-    assert len({image.url for image in answer.data}) == 2
-    for image in answer.data:
-        assert image.b64_json is None
-        assert image.url.endswith(".png")
-        headers, content = fetch(image.url)
-        assert picture(content).size == (512, 768)
-        assert headers["content-type"] == "image/png"
-
-
-@pytest.mark.parametrize(("name", "kind"), [("jpeg", "JPEG"), ("webp", "WEBP"), ("png", "PNG")])
-@pytest.mark.parametrize("model", ["nova-canvas", "stable-image-core"])
-def test_every_encoding_whatever_the_model_has(client, model, name, kind):
-    # Not a member of openai 1.x's dall-e days, so it goes beside.
-    answer = client.images.generate(prompt="otter", model=model, extra_body={"output_format": name})
-    image = picture(answer.data[0].b64_json)
-    assert (image.format, image.size) == (kind, (1024, 1024))
-    assert answer.output_format == name
-
-
-@pytest.mark.parametrize("model", ["nova-canvas", "stable-image-core"])
-def test_a_stream_brings_each_picture(client, model):
-    stream = client.images.generate(prompt="otter", model=model, n=2, size="1024x1024", stream=True, partial_images=1)
-    events = list(stream)
-    assert [event.type for event in events] == ["image_generation.completed"] * 2
-    for event in events:
-        assert picture(event.b64_json).size == (1024, 1024)
-        assert (event.size, event.output_format) == ("1024x1024", "png")
-        assert (event.quality, event.background) == ("auto", "auto")
-        assert isinstance(event.created_at, int)
-        assert event.usage.total_tokens == event.usage.input_tokens_details.text_tokens == 0
-    assert len({event.b64_json for event in events}) == 2
-
-
-def test_what_fails_in_a_stream_is_raised(client):
-    with pytest.raises(openai.BadRequestError) as error:
-        client.images.generate(prompt="otter emulate:filter-all", model="nova-canvas", stream=True)
-    assert error.value.code == "content_policy_violation"
-
-
-def test_a_stream_that_breaks_in_mid_picture_is_never_a_picture(client):
-    stream = client.images.generate(prompt="otter emulate:reset-mid-body", model="nova-canvas", stream=True)
-    events = []
-    with pytest.raises(Exception):
-        for event in stream:
-            events.append(event)
-    assert events == []
-
-
 def test_models_are_listed_and_found(client):
     ids = [model.id for model in client.models.list()]
-    assert ids == ["nova-canvas", "amazon.nova-canvas-v1:0", "dall-e-3", "gpt-image-1", "stable-image-core"]
+    assert ids[:3] == ["nova-canvas", "amazon.nova-canvas-v1:0", "dall-e-3"]
+    assert len(set(ids)) == len(ids)
     model = client.models.retrieve("amazon.nova-canvas-v1:0")
     assert (model.id, model.object) == ("amazon.nova-canvas-v1:0", "model")
     with pytest.raises(openai.NotFoundError) as error:
@@ -167,7 +103,8 @@ def test_models_are_listed_and_found(client):
     [
         ({"size": "1024*768"}, "size", "invalid_value"),
         ({"n": 11}, "n", "invalid_value"),
-        ({"response_format": "gif"}, "response_format", "invalid_value"),
+        ({"response_format": "png"}, "response_format", "invalid_value"),
+        ({"stream": True, "partial_images": 4}, "partial_images", "invalid_value"),
         ({"output_format": "bmp"}, "output_format", "invalid_value"),
         ({"background": "transparent"}, "background", "invalid_value"),
         ({"prompt": ""}, "prompt", "missing_required_parameter"),
