@@ -36,28 +36,52 @@ pub(super) async fn complete(
     body: Raw,
     path_model: Option<&str>,
 ) -> Result<Response, ApiError> {
-    let Raw { members, files } = body;
-    let Chat { model, stream, include_usage, wish } = Chat::read(members)?;
-    let model = path_model.map(str::to_owned).or(model);
-    let alias = app.router.table().alias(model.as_deref()).to_owned();
-    let form = if stream { ChatForm::Events { include_usage } } else { ChatForm::Document };
-    match wish {
-        ChatWish::Text(text) => words(&app, &alias, form, &text),
-        ChatWish::Picture(members) => {
-            let fields = Raw { members, files }.read(&app).await?;
-            let request = fields.image_request(Intent::Generate, |_| app.router.table().drops(Some(&alias)))?;
-            let sink = ChatSink::new(app.clone(), form, alias.clone(), asked.base_url.clone());
-            let request = ImageRequest { model: Some(alias), ..request };
-            paint(app, request, asked, Sink::Chat(Box::new(sink))).await
+    let Turn { alias, form, wanted } = Turn::read(&app, body, path_model).await?;
+    match wanted {
+        Wanted::Words(text) => Ok(words(&app, &alias, form, &text)),
+        Wanted::Picture(request) => {
+            let sink = ChatSink::new(app.clone(), form, alias, asked.base_url.clone());
+            paint(app, *request, asked, Sink::Chat(Box::new(sink))).await
         }
     }
 }
 
-/// The answer to a chore, which costs nothing.
-fn words(app: &Arc<App>, alias: &str, form: ChatForm, text: &str) -> Result<Response, ApiError> {
-    if app.router.table().group(alias).is_none() {
-        return Err(ApiError::no_model(alias));
+/// What a chat wants now.
+pub(super) struct Turn {
+    pub(super) alias: String,
+    form: ChatForm,
+    pub(super) wanted: Wanted,
+}
+
+/// Words that answer a chore, or a request for a picture.
+pub(super) enum Wanted {
+    Words(String),
+    Picture(Box<ImageRequest>),
+}
+
+impl Turn {
+    /// Reads a chat for an alias that is served.
+    pub(super) async fn read(app: &Arc<App>, body: Raw, path_model: Option<&str>) -> Result<Self, ApiError> {
+        let Raw { members, files } = body;
+        let Chat { model, stream, include_usage, wish } = Chat::read(members)?;
+        let model = path_model.map(str::to_owned).or(model);
+        let alias = app.router.table().alias(model.as_deref()).to_owned();
+        let form = if stream { ChatForm::Events { include_usage } } else { ChatForm::Document };
+        let wanted = match wish {
+            ChatWish::Text(_) if app.router.table().group(&alias).is_none() => return Err(ApiError::no_model(&alias)),
+            ChatWish::Text(text) => Wanted::Words(text),
+            ChatWish::Picture(members) => {
+                let fields = Raw { members, files }.read(app).await?;
+                let request = fields.image_request(Intent::Generate, |_| app.router.table().drops(Some(&alias)))?;
+                Wanted::Picture(Box::new(ImageRequest { model: Some(alias.clone()), ..request }))
+            }
+        };
+        Ok(Self { alias, form, wanted })
     }
+}
+
+/// The answer to a chore, which costs nothing.
+fn words(app: &Arc<App>, alias: &str, form: ChatForm, text: &str) -> Response {
     let (id, created) = (ChatSink::id(), app.clock.unix());
     let named = |object: &str, choice: serde_json::Value| json!({ "id": id, "object": object, "created": created, "model": alias, "choices": choice });
     if form == ChatForm::Document {
@@ -65,10 +89,10 @@ fn words(app: &Arc<App>, alias: &str, form: ChatForm, text: &str) -> Result<Resp
         let choice = json!([{ "index": 0, "message": message, "logprobs": null, "finish_reason": "stop" }]);
         let mut answer = named("chat.completion", choice);
         answer["usage"] = json!(ChatUsage::default());
-        return Ok(document(http::HeaderMap::new(), Body::from(answer.to_string())));
+        return document(http::HeaderMap::new(), Body::from(answer.to_string()));
     }
     let mut sink = crate::reply::ChatSink::new(form, id, created, alias.to_owned());
     sink.finish(text);
     let pieces: Vec<_> = std::iter::from_fn(|| sink.pop()).collect();
-    Ok(events(http::HeaderMap::new(), Body::from(pieces.concat())))
+    events(http::HeaderMap::new(), Body::from(pieces.concat()))
 }

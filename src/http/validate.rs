@@ -8,9 +8,10 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
+use super::chat::{Turn, Wanted};
 use super::error::ApiError;
 use super::extract::{App, Asked, Caller};
-use super::fields::Fields;
+use super::fields::Raw;
 use super::images::{job, sink};
 use super::status::encode;
 use crate::config::Deployment;
@@ -22,10 +23,21 @@ pub(super) async fn validate(
     State(app): State<Arc<App>>,
     _: Caller,
     asked: Asked,
-    body: Fields,
+    body: Raw,
 ) -> Result<Response, ApiError> {
-    let intent = intent(&body.members);
-    let request = body.image_request(intent, |model| app.router.table().drops(model))?;
+    let request = match body.members.contains_key("messages") {
+        true => {
+            let Turn { alias, wanted, .. } = Turn::read(&app, body, None).await?;
+            match wanted {
+                Wanted::Picture(request) => *request,
+                Wanted::Words(text) => return encode(&answered(&alias, &text)),
+            }
+        }
+        false => {
+            let intent = intent(&body.members);
+            body.read(&app).await?.image_request(intent, |model| app.router.table().drops(model))?
+        }
+    };
     // What cannot be handed over as it is asked for is refused here too.
     sink(&app, &request, asked.base_url)?;
     let job = job(&app, request, &asked.headers)?;
@@ -33,14 +45,30 @@ pub(super) async fn validate(
     encode(&told(&job.alias, &explanation))
 }
 
-/// Which door the body is for: pictures and words are an edit, pictures alone a variation.
+/// What a variation may have; an edit says more.
+const OF_VARIATIONS: [&str; 8] = ["image", "n", "size", "model", "response_format", "user", "seed", "stream"];
+
+/// Which door the body is for: a picture and nothing to do with it is a variation, with more an edit.
 fn intent(members: &Map<String, Value>) -> Intent {
-    let has = |name: &str| members.get(name).is_some_and(|value| !value.is_null());
-    match has("image") || has("images") {
+    let mut said = members.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| &**name);
+    match members.contains_key("image") || members.contains_key("images") {
         false => Intent::Generate,
-        true if ["prompt", "mask", "task", "taskType", "background"].iter().any(|name| has(name)) => Intent::Edit,
-        true => Intent::Vary,
+        true if said.all(|name| OF_VARIATIONS.contains(&name)) => Intent::Vary,
+        true => Intent::Edit,
     }
+}
+
+/// A chore of a chat, which nobody paints.
+fn answered(alias: &str, text: &str) -> Value {
+    json!({
+        "object": "image.validation",
+        "model": alias,
+        "answer": text,
+        "calls": [],
+        "mapped": [],
+        "ignored": [],
+        "price_usd": 0,
+    })
 }
 
 fn told(alias: &str, explanation: &Explanation) -> Value {

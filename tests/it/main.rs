@@ -12,6 +12,7 @@ mod config_signing;
 mod corpus;
 mod doctor;
 mod doors;
+mod edited_pixels;
 mod emulator;
 mod events;
 mod files;

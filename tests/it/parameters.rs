@@ -3,6 +3,7 @@
 
 mod page;
 mod probes;
+mod upstream;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,12 @@ struct Case {
     /// How many pictures come with it.
     pictures: usize,
     mask: bool,
+}
+
+impl Case {
+    fn brings_pictures(&self) -> bool {
+        self.pictures > 0 || self.members.as_object().unwrap().values().any(|value| value == "PICTURE")
+    }
 }
 
 /// What becomes of a parameter.
@@ -59,8 +66,7 @@ fn request(catalog: &Catalog, case: &Case, more: &Value) -> Result<Request, Unsu
         *value = attachment(attached.len()).into();
         attached.push(picture("picture"));
     }
-    let brings = case.pictures > 0 || case.members.as_object().unwrap().values().any(|value| value == "PICTURE");
-    let intent = if brings { Intent::Edit } else { Intent::Generate };
+    let intent = if case.brings_pictures() { Intent::Edit } else { Intent::Generate };
     let task = Task {
         intent,
         prompt: "a cat".into(),

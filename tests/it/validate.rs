@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{ReadJson, TestProxy, wish};
+use crate::support::{NOVA, ReadJson, TestProxy, wish};
 
 const SEVERAL: &str = "
 model_list:
@@ -69,4 +69,32 @@ async fn what_would_be_refused_is_refused_in_the_same_words() {
         assert!(real["error"]["message"].is_string());
     }
     assert!(proxy.calls().is_empty());
+}
+
+#[tokio::test]
+async fn every_body_is_taken() {
+    let proxy = TestProxy::with(NOVA).start().await;
+    let picture = format!("data:image/png;base64,{}", picture(320, 320));
+    let turn = |text: &str| json!({"messages": [{"role": "user", "content": text}]});
+    let task = "### Task:\nGenerate tags\n### Output:\n{ \"tags\": [] }";
+    for (body, expected) in [
+        (json!({"image": picture, "prompt": "a hat"}), json!("IMAGE_VARIATION")),
+        (json!({"image": picture, "n": 2}), json!("IMAGE_VARIATION")),
+        (json!({"image": picture, "background": "transparent"}), json!("BACKGROUND_REMOVAL")),
+        (turn("a fox"), json!("TEXT_IMAGE")),
+        (turn(task), Value::Null),
+    ] {
+        let response = proxy.post("/v1/images/validate", body.to_string()).await;
+        assert_eq!(response.status(), 200, "{body}");
+        let told: Value = response.json().await.unwrap();
+        assert_eq!(told["calls"][0]["body"]["taskType"], expected, "{told}");
+        assert_eq!(told["price_usd"].as_f64().unwrap() > 0.0, !expected.is_null(), "{told}");
+    }
+    assert!(proxy.calls().is_empty());
+}
+
+fn picture(width: u32, height: u32) -> String {
+    let mut file = std::io::Cursor::new(Vec::new());
+    image::RgbImage::new(width, height).write_to(&mut file, image::ImageFormat::Png).unwrap();
+    base64::Engine::encode(&base64::engine::general_purpose::STANDARD, file.into_inner())
 }
