@@ -67,9 +67,13 @@ impl Keys {
         region: &str,
         now: SystemTime,
     ) -> Vec<Key> {
-        let mut keys = Vec::new();
+        let mut keys: Vec<Key> = Vec::new();
         for key in std::iter::once(key).chain(next) {
             let secret = self.current(key).await;
+            // The same key twice is one.
+            if keys.iter().any(|key| key.secret.expose_secret() == secret.expose_secret()) {
+                continue;
+            }
             keys.push(Key { shown: Shown::new(key, &secret), secret });
         }
         let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,14 +3,13 @@
 
 mod ward;
 
-use std::net::TcpListener as Port;
-
 use easel::cli::doctor::Form;
 use easel::clock::Clock;
 use rcgen::generate_simple_self_signed;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use time::macros::datetime;
+use tokio::net::TcpSocket;
 
 use crate::signing::tls_in_front_of;
 use crate::support::service::{ID, SECRET, Service};
@@ -198,8 +197,10 @@ async fn a_retired_model() {
 #[tokio::test]
 async fn a_dead_endpoint() {
     let mut ward = Ward::new().await.key(API_KEY);
-    let port = Port::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    ward.endpoint = format!("http://127.0.0.1:{port}");
+    // Bound and not listening: nobody else can take the port meanwhile.
+    let port = TcpSocket::new_v4().unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    ward.endpoint = format!("http://{}", port.local_addr().unwrap());
     let (status, report) = ward.examine(CORE, PLAIN).await;
     assert!(!report.contains("access"), "nobody is asked who is not there: {report}");
     finds(

@@ -87,6 +87,11 @@ async fn two_bad_keys_cost_two_calls_and_are_told_by_the_last() {
     }
     let metrics = proxy.get("/metrics").await.text().await.unwrap();
     assert!(metrics.contains("outcome=\"denied\"} 4\n"), "{metrics}");
+    // The same key twice is one.
+    let proxy = TestProxy::with(NOVA).env(FIRST, "ABSK-deleted").env(NEXT, "ABSK-deleted").start().await;
+    assert_eq!(proxy.generate(wish(json!({}))).await.status(), 500);
+    let metrics = proxy.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("outcome=\"denied\"} 1\n"), "{metrics}");
 }
 
 #[tokio::test]
