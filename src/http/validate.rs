@@ -50,10 +50,10 @@ const OF_VARIATIONS: [&str; 8] = ["image", "n", "size", "model", "response_forma
 
 /// Which door the body is for: a picture and nothing to do with it is a variation, with more an edit.
 fn intent(members: &Map<String, Value>) -> Intent {
-    let mut said = members.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| &**name);
-    match members.contains_key("image") || members.contains_key("images") {
+    let said = || members.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| &**name);
+    match said().any(|name| ["image", "images"].contains(&name)) {
         false => Intent::Generate,
-        true if said.all(|name| OF_VARIATIONS.contains(&name)) => Intent::Vary,
+        true if said().all(|name| OF_VARIATIONS.contains(&name)) => Intent::Vary,
         true => Intent::Edit,
     }
 }
