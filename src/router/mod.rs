@@ -338,10 +338,13 @@ fn count(job: &Job, leader: &Deployment) -> u8 {
     wanted.or(leader.defaults.count).unwrap_or(1)
 }
 
-/// Sorts those of the group that leads by what is worse with them: ended, makeshift, a wish dropped. Only them, for a
-/// fallback that can do more is still a fallback. Where one of them is made for the task, those that are a makeshift
-/// are not asked at all: another kind of picture is no second try.
-fn best_first(able: &mut Vec<((bool, bool, bool), Arc<Deployment>)>) {
+/// What is worse with a deployment than with another: its model has ended, it is a makeshift, a wish is dropped.
+type Worse = (bool, bool, bool);
+
+/// Sorts those of the group that leads, the best first. Only them, for a fallback that can do more is still a fallback.
+/// Where one of them is made for the task, those that are a makeshift are not asked at all: another kind of picture is no
+/// second try.
+fn best_first(able: &mut Vec<(Worse, Arc<Deployment>)>) {
     let Some(alias) = able.first().map(|(_, deployment)| deployment.alias.clone()) else { return };
     let lead = able.iter().take_while(|(_, deployment)| deployment.alias == alias).count();
     able[..lead].sort_by_key(|(worse, _)| *worse);
