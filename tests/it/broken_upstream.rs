@@ -129,8 +129,10 @@ async fn a_whole_document_is_whole_whatever_becomes_of_the_connection() {
 /// Nobody listens: nothing was sent, so it is tried again, and the caller is told to come back.
 #[tokio::test]
 async fn nobody_there_is_unavailable() {
-    let (listener, upstream) = listener().await;
-    drop(listener);
+    // A port that is taken, so that no other test gets it, and at which nobody listens.
+    let port = tokio::net::TcpSocket::new_v4().unwrap();
+    port.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let upstream = format!("http://{}", port.local_addr().unwrap());
     let proxy = TestProxy::with(NOVA).upstream(&upstream).start().await;
     let response = proxy.generate(wish(json!({"num_retries": 1}))).await;
     assert_eq!(response.status(), 503);
