@@ -20,6 +20,7 @@ mod formats;
 mod from_litellm;
 mod generations;
 mod keys;
+mod linked;
 mod links;
 mod litellm_keys;
 
