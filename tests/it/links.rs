@@ -254,14 +254,14 @@ async fn links_begin_as_the_request_did() {
     let data = TempDir::new().unwrap();
     let start = |settings: &str| {
         let yaml = format!("{CORE}\ngeneral_settings: {{master_key: sk-links}}\neasel_settings: {{{settings}}}\n");
-        TestProxy::with(&yaml).script(["tiny"; 5]).data_dir(data.path()).root_path("/root").start()
+        TestProxy::with(&yaml).script(["tiny"; 5]).data_dir(data.path()).root_path("/under").start()
     };
     let key = [("authorization", "Bearer sk-links")];
     let with = |headers: &[(&'static str, &'static str)]| [&key[..], headers].concat();
     let proxy = start("").await;
     assert_eq!(begins(&proxy, PATH, &key).await, proxy.url);
     assert_eq!(begins(&proxy, PATH, &with(&[("host", "easel.example")])).await, "http://easel.example");
-    assert_eq!(begins(&proxy, "/root/v1/images/generations", &key).await, format!("{}/root", proxy.url));
+    assert_eq!(begins(&proxy, "/under/v1/images/generations", &key).await, format!("{}/under", proxy.url));
     assert_eq!(begins(&proxy, PATH, &with(&FORWARDED)).await, proxy.url, "nobody trusts this proxy");
     let proxy = start("trusted_proxies: [10.0.0.0/8, 127.0.0.1]").await;
     assert_eq!(begins(&proxy, PATH, &with(&FORWARDED)).await, "https://pictures.example/easel");
