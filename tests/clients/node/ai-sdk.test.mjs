@@ -3,9 +3,9 @@ import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { APICallError, generateImage } from "ai";
+import { APICallError, generateImage, generateText, streamText } from "ai";
 import { KEY, count, size, startBoth } from "./easel.mjs";
-import { MASKS, card, checkLeftHalfChanged, decoded, plain, mean } from "./pictures.mjs";
+import { MASKS, card, checkLeftHalfChanged, decoded, dimensions, fetched, mean, plain } from "./pictures.mjs";
 
 let easel, openai, compatible;
 
@@ -95,6 +95,21 @@ test("a picture that cannot be read is an error with Easel's words", async () =>
     assert.equal(JSON.parse(error.responseBody).error.param, "image");
     return true;
   });
+});
+
+test("a chat with a model that paints answers a link", async () => {
+  const model = compatible.chatModel("nova-canvas");
+  const { text } = await generateText({ model, prompt: "an otter", temperature: 1, maxOutputTokens: 99 });
+  const link = /^!\[.*\]\((.*)\)$/.exec(text)[1];
+  assert.equal(dimensions(await fetched(link)), "1024x1024");
+});
+
+test("a chat that streams ends well", async () => {
+  const { textStream, finishReason } = streamText({ model: compatible.chatModel("nova-canvas"), prompt: "an otter" });
+  const pieces = [];
+  for await (const piece of textStream) pieces.push(piece);
+  assert.ok(pieces.join("").length > 0);
+  assert.equal(await finishReason, "stop");
 });
 
 for (const [name, prompt, model, status] of [
