@@ -187,7 +187,8 @@ export EASEL_BIN=$PWD/target/release/easel EASEL_CONFIG=$PWD/tests/clients/easel
 stage "test-local.sh" try_locally
 stage "clients' packages" install_clients
 stage "Python clients" with_pytest "$clients/py" --ignore test_langchain.py
-stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" test_openai.py test_openai_answers.py test_openai_edits.py test_openai_chat.py
+stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" \
+  test_openai.py test_openai_answers.py test_openai_edits.py test_openai_chat.py
 stage "LangChain and LlamaIndex" with_pytest "$clients/py-langchain" test_langchain.py
 stage "Node clients" with_node
 stage "async-openai" with_cargo

@@ -66,6 +66,11 @@ def changed(before, after):
     return some.histogram()[255] / (before.width * before.height)
 
 
+def mean(image):
+    """The colour that is left when all pixels are mixed."""
+    return image.convert("RGB").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
+
+
 def halves(image):
     middle = image.width // 2
     return image.crop((0, 0, middle, image.height)), image.crop((middle, 0, image.width, image.height))

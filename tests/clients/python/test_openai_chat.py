@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from easel import picture
-from pictures import card, check_left_half_changed, encoded, fetched, left_half, plain
+from pictures import card, check_left_half_changed, encoded, fetched, left_half, mean, plain
 
 TITLE = """### Task:
 Generate a concise, 3-5 word title with an emoji summarizing the chat history.
@@ -39,10 +39,6 @@ def pictured(images):
 def linked(text):
     """The picture that a text in Markdown shows."""
     return fetched(re.search(r"!\[.*?\]\((http://127\.0\.0\.1:\d+/files/\S+\.png)\)", text)[1])[0]
-
-
-def mean(image):
-    return image.convert("RGB").resize((1, 1), box=(0, 0, *image.size)).getpixel((0, 0))
 
 
 @pytest.mark.parametrize("model", ["nova-canvas", "gpt-image-1"])

@@ -19,6 +19,7 @@ from pictures import (
     encoded,
     fetched,
     left_half,
+    mean,
     plain,
     transparent_mask,
     white_mask,
@@ -141,10 +142,6 @@ def edited(client, model, images, **wish):
     """One edit without a mask. With the same seed, pictures differ only by what they were made of."""
     answer = client.images.edit(model=model, prompt="an otter", image=images, extra_body={"seed": 7}, **wish)
     return decoded(answer.data[0])
-
-
-def mean(image):
-    return image.convert("RGB").resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))
 
 
 @pytest.mark.parametrize("model", ["nova-canvas", "sd3-5-large", "gpt-image-1", "titan"])
