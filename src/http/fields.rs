@@ -4,6 +4,7 @@
 //! be pictures.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
@@ -11,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
+use tokio::sync::Mutex;
 
 use super::error::ApiError;
 use super::extract::App;
@@ -22,6 +24,9 @@ use crate::picture::Picture;
 
 /// Sixteen pictures of a dozen megabytes; Bedrock takes less, but large ones are made smaller.
 const MAX_BODY: usize = 200_000_000;
+
+/// What nobody wants of a body is read for so long at the most.
+const MOST_DRAINING: Duration = Duration::from_secs(5);
 
 /// JSON up to this length is held and read at once.
 const MAX_HELD: usize = 256 * 1024;
@@ -78,20 +83,22 @@ impl FromRequest<Arc<App>> for Raw {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.to_owned();
         let spooler = app.raster.spooler();
-        let mut reading = Reading::new(request.into_body());
-        let (members, files) = match form::boundary(&kind) {
-            Some(boundary) if !reading.is_object().await? => form::read(reading, boundary, spooler).await?,
-            _ => json(reading, &kind, spooler).await?,
+        let reading = Reading::new(request.into_body());
+        let rest = reading.clone();
+        let read = async {
+            match form::boundary(&kind) {
+                Some(boundary) if !reading.is_object().await? => form::read(reading, boundary, spooler).await,
+                _ => json(reading, &kind, spooler).await,
+            }
         };
+        let read = read.await;
+        rest.drain().await;
+        let (members, files) = read?;
         Ok(Self { members, files })
     }
 }
 
-async fn json(
-    mut reading: Reading,
-    kind: &str,
-    spooler: &Spooler,
-) -> Result<(Map<String, Value>, Vec<Blob>), ApiError> {
+async fn json(reading: Reading, kind: &str, spooler: &Spooler) -> Result<(Map<String, Value>, Vec<Blob>), ApiError> {
     let mut held = BytesMut::new();
     while held.len() <= MAX_HELD {
         match reading.next().await? {
@@ -113,7 +120,7 @@ fn refusal(invalid: Invalid, kind: &str) -> ApiError {
 }
 
 /// A body too long to be held: its long texts go into files as they come.
-async fn slimmed(begun: Bytes, mut reading: Reading, spooler: &Spooler) -> Result<(Bytes, Vec<Blob>), ApiError> {
+async fn slimmed(begun: Bytes, reading: Reading, spooler: &Spooler) -> Result<(Bytes, Vec<Blob>), ApiError> {
     let (mut slimmer, mut files, mut open) = (Slimmer::new(), Vec::new(), None);
     let mut piece = Some(begun);
     while let Some(mut input) = piece {
@@ -140,8 +147,11 @@ fn unreadable(error: Unreadable) -> ApiError {
     }
 }
 
-/// A body as it comes, up to a length.
-pub(super) struct Reading {
+/// A body as it comes, up to a length. Copies read on where another has stopped.
+#[derive(Clone)]
+pub(super) struct Reading(Arc<Mutex<Rest>>);
+
+struct Rest {
     stream: BodyDataStream,
     /// What has been looked at and not yet been taken.
     begun: Option<Bytes>,
@@ -150,24 +160,33 @@ pub(super) struct Reading {
 
 impl Reading {
     fn new(body: Body) -> Self {
-        Self { stream: body.into_data_stream(), begun: None, length: 0 }
+        Self(Arc::new(Mutex::new(Rest { stream: body.into_data_stream(), begun: None, length: 0 })))
     }
 
     /// Whether it begins as a JSON object does, whatever it is called.
-    async fn is_object(&mut self) -> Result<bool, ApiError> {
+    async fn is_object(&self) -> Result<bool, ApiError> {
         let begun = self.next().await?;
         let first = begun.iter().flatten().find(|byte| !byte.is_ascii_whitespace()).copied();
-        self.begun = begun;
+        self.0.lock().await.begun = begun;
         Ok(first == Some(b'{'))
     }
 
     /// The next piece; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, ApiError> {
-        if let Some(begun) = self.begun.take() {
+    pub(super) async fn next(&self) -> Result<Option<Bytes>, ApiError> {
+        let mut rest = self.0.lock().await;
+        if let Some(begun) = rest.begun.take() {
             return Ok(Some(begun));
         }
-        let piece = self.stream.next().await.transpose().map_err(|_| ApiError::unreadable_body())?;
-        self.length += piece.as_ref().map_or(0, Bytes::len);
-        if self.length > MAX_BODY { Err(ApiError::too_large(MAX_BODY)) } else { Ok(piece) }
+        let piece = rest.stream.next().await.transpose().map_err(|_| ApiError::unreadable_body())?;
+        rest.length += piece.as_ref().map_or(0, Bytes::len);
+        if rest.length > MAX_BODY { Err(ApiError::too_large(MAX_BODY)) } else { Ok(piece) }
+    }
+
+    /// Reads to the end what nobody wants: behind a form, or behind a mistake. A connection that is closed with bytes
+    /// unread is reset, and takes the reply with it.
+    async fn drain(self) {
+        let all = async { while let Ok(Some(_)) = self.next().await {} };
+        // Who does not end his body does not hold us up for long.
+        let _ = tokio::time::timeout(MOST_DRAINING, all).await;
     }
 }

@@ -126,7 +126,7 @@ fn broken(error: multer::Error) -> ApiError {
 /// Gives one piece, then none until it is asked again: multer takes all that is there into memory before it hands any
 /// of it on.
 fn paced(reading: Reading) -> impl Stream<Item = Result<Bytes, ApiError>> {
-    stream::unfold(reading, |mut reading| async move {
+    stream::unfold(reading, |reading| async move {
         tokio::task::yield_now().await;
         reading.next().await.transpose().map(|piece| (piece, reading))
     })

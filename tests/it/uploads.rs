@@ -9,6 +9,8 @@ use bytes::Bytes;
 use image::{ImageFormat, RgbImage};
 use reqwest::Response;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::support::form::Form;
 use crate::support::{NOVA, ReadJson, TestProxy};
@@ -238,4 +240,30 @@ async fn uploads_have_their_limits() {
     assert_eq!(response.status(), 413);
     let error: Value = response.json().await.unwrap();
     assert_eq!(error["error"]["message"], "the body is larger than 200 MB, the most that is taken here");
+}
+
+/// Node's streams send the end of a chunked body apart from its last bytes. A connection that was closed before it had
+/// come was reset, and the reply was cut.
+#[tokio::test]
+async fn a_body_is_read_to_its_end_before_it_is_answered() {
+    let proxy = TestProxy::with(SD35).start().await;
+    let address = proxy.url.strip_prefix("http://").unwrap();
+    for _ in 0..5 {
+        let body = Form::new().text("prompt", "a hat").file("image", &png(256, 256)).bytes();
+        let head = format!(
+            "POST /v1/images/edits HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\
+             content-type: {}\r\n\r\n{:x}\r\n",
+            Form::content_type(),
+            body.len()
+        );
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&[head.as_bytes(), &body, b"\r\n"].concat()).await.unwrap();
+        for _ in 0..1000 {
+            tokio::task::yield_now().await;
+        }
+        stream.write_all(b"0\r\n\r\n").await.unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).await.unwrap();
+        assert!(reply.starts_with(b"HTTP/1.1 200") && reply.ends_with(b"\r\n0\r\n\r\n"), "{} bytes", reply.len());
+    }
 }

@@ -55,10 +55,21 @@ impl Form {
         self
     }
 
-    pub(crate) async fn send(self, proxy: &TestProxy, path: &str) -> Response {
+    pub(crate) fn content_type() -> String {
+        format!("multipart/form-data; boundary={BOUNDARY}")
+    }
+
+    /// The whole body.
+    pub(crate) fn bytes(self) -> Vec<u8> {
         let mut body: Vec<u8> = self.parts.into_iter().flat_map(|(_, part)| part).collect();
         body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
-        let body: reqwest::Body = match self.chunked {
+        body
+    }
+
+    pub(crate) async fn send(self, proxy: &TestProxy, path: &str) -> Response {
+        let chunked = self.chunked;
+        let body = self.bytes();
+        let body: reqwest::Body = match chunked {
             false => body.into(),
             true => {
                 let pieces: Vec<_> =
@@ -67,7 +78,6 @@ impl Form {
             }
         };
         let request = proxy.client.post(format!("{}{path}", proxy.url)).body(body);
-        let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-        request.header("content-type", kind).send().await.unwrap()
+        request.header("content-type", Self::content_type()).send().await.unwrap()
     }
 }
