@@ -9,6 +9,7 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
 
 use super::jpeg::Jpeg;
+use super::transcode::shines_through;
 use super::{MAX_PIXELS, draw};
 use crate::blob::{Blob, Reader};
 use crate::image::{Format, Size, Unsupported};
@@ -52,9 +53,9 @@ pub(super) fn alpha(mut picture: Picture) -> Result<Picture, Unsupported> {
     }
     let seen = match picture.format {
         Format::Png => png_shines_through(&picture.blob),
-        Format::Jpeg | Format::Webp => draw::decode(&picture)
-            .map(|image| image.into_rgba8().pixels().any(|pixel| pixel.0[3] < 255))
-            .map_err(|error| error.to_string()),
+        Format::Jpeg | Format::Webp => {
+            draw::decode(&picture).map(|image| shines_through(&image)).map_err(|error| error.to_string())
+        }
     };
     let shines = seen.map_err(|error| broken(&picture.name, picture.format, &error))?;
     picture.alpha = if shines { Alpha::Transparent } else { Alpha::Opaque };

@@ -56,7 +56,8 @@ fn webp(image: DynamicImage, quality: u8) -> Result<Vec<u8>, String> {
     encoded.map(|file| file.to_vec()).map_err(|error| format!("WebP takes no such picture ({error:?})"))
 }
 
-fn shines_through(image: &DynamicImage) -> bool {
+/// Whether a pixel is not opaque.
+pub(super) fn shines_through(image: &DynamicImage) -> bool {
     match image {
         DynamicImage::ImageRgba8(rgba) => rgba.pixels().any(|pixel| pixel.0[3] < 255),
         other => other.color().has_alpha() && other.to_rgba8().pixels().any(|pixel| pixel.0[3] < 255),
