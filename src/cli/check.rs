@@ -128,6 +128,9 @@ fn deployment_json(deployment: &Deployment, today: Date) -> Value {
         "timeout_seconds": deployment.timeout.as_secs_f64(),
         "num_retries": deployment.num_retries,
         "weight": deployment.weight,
+        "order": (deployment.bounds.order != u32::MAX).then_some(deployment.bounds.order),
+        "rpm": deployment.bounds.rpm,
+        "max_parallel_requests": deployment.bounds.max_parallel,
     })
 }
 

@@ -80,7 +80,7 @@ fn links(easel: &mut Section, reader: &mut Reader) -> Links {
     links
 }
 
-fn megabytes(field: Option<Field>, reader: &mut Reader) -> Option<u64> {
+pub(super) fn megabytes(field: Option<Field>, reader: &mut Reader) -> Option<u64> {
     let whole = |mb: f64| mb.fract() == 0.0 && (1.0..=1e9).contains(&mb);
     format!("{}", reader.number(field, "a whole number of megabytes from 1 on", whole)?).parse().ok()
 }
@@ -153,7 +153,7 @@ fn proxies(field: Option<Field>, reader: &mut Reader) -> Vec<IpNet> {
 }
 
 /// What nobody has read. These sections are Easel's own, so it is a mistake.
-fn rest(section: Section, accepted: &[&str], reader: &mut Reader) {
+pub(super) fn rest(section: Section, accepted: &[&str], reader: &mut Reader) {
     let path = section.path.clone();
     for (key, field) in section.rest() {
         let accepted: Vec<_> = accepted.iter().map(|key| format!("'{key}'")).collect();

@@ -12,10 +12,11 @@ use super::leftovers;
 use super::model::{Named, Refusal, Target, target};
 use super::region;
 use super::report::{did_you_mean, join};
+use super::routing;
 use super::section::{Field, Reader, Section, Text, Unset};
 use super::signing;
 use super::wildcard::{self, WildDraft};
-use super::{Auth, Deployment};
+use super::{Auth, Bounds, Deployment};
 use crate::catalog::Catalog;
 use crate::wishes::{Wishes, drop_members};
 
@@ -23,6 +24,8 @@ use crate::wishes::{Wishes, drop_members};
 pub(super) struct Defaults {
     pub(super) timeout: Duration,
     pub(super) drop_params: bool,
+    /// `router_settings.default_max_parallel_requests`.
+    pub(super) max_parallel: Option<u32>,
     /// `litellm_settings.additional_drop_params`.
     pub(super) drops: Vec<String>,
     /// `easel_settings.allowed_models`; empty allows all.
@@ -187,6 +190,7 @@ pub(super) fn settle(
     let timeout = reader.seconds(params.take("timeout"));
     let num_retries = reader.count(params.take("num_retries"));
     let drop_params = reader.switch(params.take("drop_params"));
+    let bounds = routing::bounds(&mut params, defaults.max_parallel, reader);
     let [weight, rpm, tpm] = ["weight", "rpm", "tpm"].map(|key| reader.amount(params.take(key)));
     let headers = headers::read(&mut params, reader);
     let fallbacks = params.take("fallbacks");
@@ -214,6 +218,7 @@ pub(super) fn settle(
         num_retries,
         alone: true,
         weight: 1.0,
+        bounds: Bounds { rpm: rpm.and_then(routing::per_minute), ..bounds },
         drop_params: drop_params.unwrap_or(defaults.drop_params),
         drops,
         defaults: defaults_of_pictures?,

@@ -40,9 +40,8 @@ pub(super) const PARAMS: &[Unused] = &[
     unused(&["allowed_openai_params"], EVERY_PARAM),
     unused(&["guardrails"], GUARDRAILS),
     unused(&["aws_region", "region"], "LiteLLM does not know it either. The region is 'aws_region_name'"),
-    unused(&["order", "mock_timeout", "max_file_size_mb", "litellm_trace_id"], LATER),
+    unused(&["mock_timeout", "max_file_size_mb", "litellm_trace_id"], LATER),
     unused(&["extra_body"], "its members go straight into litellm_params"),
-    unused(&["max_parallel_requests", "cooldown_time"], LATER),
     unused(&["max_budget", "budget_duration"], BUDGETS),
     unused(&["tags"], "requests are not routed by tag yet"),
     unused(&["configurable_clientside_auth_params"], "credentials in a request are never used"),
@@ -88,30 +87,25 @@ pub(super) const LITELLM: &[Unused] = &[
     unused(&["guardrails"], GUARDRAILS),
     unused(&["allowed_openai_params"], EVERY_PARAM),
     unused(&["check_provider_endpoint"], "a wildcard is listed as it is written"),
-    unused(&["allowed_fails", "disable_end_user_cost_tracking"], LATER),
+    unused(&["disable_end_user_cost_tracking"], LATER),
 ];
 
 /// Of `router_settings`.
 pub(super) const ROUTER: &[Unused] = &[
     unused(&["context_window_fallbacks"], "a prompt that is too long for a model goes on to its 'fallbacks'"),
-    unused(&["allowed_fails", "cooldown_time", "disable_cooldowns", "allowed_fails_policy"], LATER),
-    unused(&["retry_after", "retry_policy", "model_group_retry_policy"], LATER),
     unused(&["enable_pre_call_checks"], "Easel always asks the deployments first that can honour a request"),
     unused(&["enable_tag_filtering", "tag_filtering_match_any"], "requests are not routed by tag yet"),
     unused(&["redis_host", "redis_port", "redis_password", "redis_url", "redis_db"], REDIS),
     unused(&["cache_responses", "cache_kwargs", "caching_groups", "client_ttl"], CACHE),
-    unused(&["default_max_parallel_requests", "provider_budget_config", "default_priority"], LATER),
+    unused(&["provider_budget_config", "default_priority"], LATER),
     unused(&["polling_interval", "default_litellm_params", "assistants_config"], LATER),
     unused(&["max_retries"], "LiteLLM ignores it for Bedrock pictures too. Write 'num_retries'"),
     unused(&["stream_timeout"], "Bedrock streams no pictures; 'timeout' is what counts"),
-    unused(&["routing_strategy_args", "optional_pre_call_checks", "deployment_affinity_ttl_seconds"], STRATEGY),
+    unused(&["routing_strategy_args", "optional_pre_call_checks", "deployment_affinity_ttl_seconds"], HARMLESS),
     unused(&["set_verbose", "debug_level", "router_general_settings", "ignore_invalid_deployments"], HARMLESS),
 ];
 
 const REDIS: &str = "replicas of Easel share nothing, so there is no Redis to reach";
-
-/// Why a routing strategy goes unused.
-pub(super) const STRATEGY: &str = "Easel draws by weight, as LiteLLM's simple-shuffle does";
 
 /// Of `general_settings`.
 pub(super) const GENERAL: &[Unused] = &[
@@ -141,7 +135,10 @@ pub(super) const GENERAL: &[Unused] = &[
     unused(&["forward_client_headers_to_llm_api", "forward_openai_org_id"], "a caller's headers never go to AWS"),
     unused(&["allow_client_side_credentials"], "credentials in a request are never used"),
     unused(&["include_call_id_in_error_body", "trusted_proxy_ranges", "use_x_forwarded_for"], LATER),
-    unused(&["cancel_on_disconnect"], "a picture that is paid for is finished, and waits for its caller's retry"),
+    unused(
+        &["cancel_on_disconnect"],
+        "a call that is paid for is finished. Write 'easel_settings.on_disconnect: cancel' to end it",
+    ),
     unused(&["max_in_flight_requests_per_worker", "max_queued_requests_per_worker"], LATER),
     unused(&["completion_model"], "requests that name no model take 'easel_settings.default_model'"),
 ];
@@ -167,6 +164,7 @@ pub(super) mod read {
         "aws_secret_access_key", "aws_session_token", "aws_session_name", "aws_profile_name", "aws_role_name",
         "aws_external_id", "aws_session_duration", "aws_session_tags", "aws_sts_endpoint", "aws_web_identity_token",
         "aws_bedrock_runtime_endpoint", "litellm_credential_name", "timeout", "num_retries", "weight", "rpm", "tpm",
+        "order", "max_parallel_requests", "cooldown_time",
         "drop_params", "stream", "output_cost_per_image", "additional_drop_params", "extra_headers", "mock_response",
         "fallbacks", "guardrailIdentifier", "guardrailVersion", "guardrailConfig", "trace", "serviceTier",
         "service_tier", "performanceConfig", "requestMetadata",
@@ -175,17 +173,21 @@ pub(super) mod read {
     pub(in super::super) const LITELLM: &[&str] = &[
         "drop_params", "num_retries", "request_timeout", "fallbacks", "default_fallbacks", "content_policy_fallbacks",
         "max_fallbacks", "model_alias_map", "additional_drop_params", "require_auth_for_metrics_endpoint",
+        "allowed_fails",
     ];
     pub(in super::super) const ROUTER: &[&str] = &[
         "fallbacks", "default_fallbacks", "content_policy_fallbacks", "max_fallbacks", "model_group_alias",
-        "num_retries", "timeout", "routing_strategy",
+        "num_retries", "timeout", "routing_strategy", "allowed_fails", "allowed_fails_policy", "cooldown_time",
+        "disable_cooldowns", "retry_after", "retry_policy", "model_group_retry_policy", "default_max_parallel_requests",
     ];
     pub(in super::super) const GENERAL: &[&str] =
         &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name"];
-    pub(in super::super) const EASEL: [&str; 9] = [
+    pub(in super::super) const EASEL: [&str; 15] = [
         "default_model", "strict_params", "models", "allowed_models", "data_dir", "links", "events", "trusted_proxies",
-        "picture_hosts",
+        "picture_hosts", "queue", "retry_budget", "max_parallel_requests", "on_disconnect", "takeover_window", "kept",
     ];
+    pub(in super::super) const QUEUE: [&str; 2] = ["length", "time"];
+    pub(in super::super) const KEPT: [&str; 2] = ["enabled", "max_size_mb"];
     pub(in super::super) const LINKS: [&str; 6] =
         ["expires_in", "base_url", "dall_e_default", "max_size_mb", "secret", "s3"];
     pub(in super::super) const S3: [&str; 7] = [

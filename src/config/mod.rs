@@ -9,6 +9,7 @@ mod fallbacks;
 mod file;
 mod headers;
 mod include;
+mod keeping;
 mod known;
 mod leftovers;
 mod life;
@@ -19,6 +20,7 @@ mod region;
 mod report;
 mod resolve;
 mod role;
+mod routing;
 mod section;
 mod signing;
 mod wildcard;
@@ -34,7 +36,9 @@ use ipnet::IpNet;
 use secrecy::SecretString;
 use time::Date;
 
+pub use keeping::Keeping;
 pub use region::is_region;
+pub use routing::{Bounds, ByClass, Routing, Strategy};
 pub use wildcard::Wildcard;
 
 use crate::catalog::{Catalog, Model};
@@ -85,8 +89,10 @@ pub struct Config {
     pub strict_params: bool,
     /// How pictures are handed over.
     pub delivery: Delivery,
-    /// Tries after the first, where a deployment does not say (LiteLLM's default is 2).
-    pub num_retries: u32,
+    /// How deployments are chosen and tried again.
+    pub routing: Routing,
+    /// What becomes of calls whose callers are gone.
+    pub keeping: Keeping,
     /// What `environment_variables` sets, over the environment as it was: the AWS chain has to see it too.
     pub exports: BTreeMap<String, SecretString>,
     /// What the operator should know but need not mend: path and sentence.
@@ -195,6 +201,8 @@ pub struct Deployment {
     pub alone: bool,
     /// Its share among the deployments of its alias (default 1); 0 is drawn only when nothing else is left.
     pub weight: f64,
+    /// When it is asked, and how much it takes.
+    pub bounds: Bounds,
     /// Leave out what the model cannot honour instead of refusing.
     pub drop_params: bool,
     /// Members of a request that are left out before anything is made of them (`additional_drop_params`).

@@ -20,14 +20,11 @@ use super::report::{Report, join, quote};
 use super::section::{Field, Reader, Section, Unset, truth};
 use super::wildcard::{WildDraft, Wildcard};
 use super::{Auth, Config, Deployment, Environment, Mistakes};
-use super::{aliases, delivery, known, leftovers, models};
+use super::{aliases, delivery, keeping, known, leftovers, models, routing};
 use crate::catalog::Catalog;
 
 /// Longest silence of the upstream: AWS advises at least this for pictures.
 const TIMEOUT: Duration = Duration::from_secs(300);
-
-/// LiteLLM's default.
-const NUM_RETRIES: u32 = 2;
 
 /// LiteLLM's switch for serving without a key of one's own, as a variable.
 const PERMIT_WEAK: &str = "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY";
@@ -134,10 +131,12 @@ fn defaults(settings: &mut Settings, reader: &mut Reader) -> Defaults {
     let router = reader.seconds(settings.router.take("timeout"));
     let litellm = reader.seconds(settings.litellm.take("request_timeout"));
     let drop_params = reader.switch(settings.litellm.take("drop_params"));
+    let max_parallel = routing::parallel(settings.router.take("default_max_parallel_requests"), reader);
     let mut texts = |field| reader.texts(field).into_iter().map(|text| text.value).collect();
     Defaults {
         timeout: router.or(litellm).unwrap_or(TIMEOUT),
         drop_params: drop_params.unwrap_or(false),
+        max_parallel,
         drops: texts(settings.litellm.take("additional_drop_params")),
         allowed_models: texts(settings.easel.take("allowed_models")),
     }
@@ -306,11 +305,7 @@ fn finish(
     let Settings { litellm, router, general, easel } = &mut settings;
     let aliases = aliases::read(router, litellm, &mut names, reader);
     let Fallbacks { usual, content, most } = fallbacks::read(router, litellm, own, &names, reader);
-    let num_retries = [&mut *router, &mut *litellm].map(|section| reader.count(section.take("num_retries")));
-    let strategy = reader.text(router.take("routing_strategy"), Unset::Warning);
-    if let Some(strategy) = strategy.filter(|strategy| strategy.value != "simple-shuffle") {
-        reader.warn(&strategy.path, format!("{} goes unused: {}", strategy.shown, known::STRATEGY));
-    }
+    let routing = routing::read(router, litellm, easel, &names, reader);
     let of_env = || Field { path: String::new(), value: "os.environ/LITELLM_MASTER_KEY".into() };
     let master_key = reader
         .secret(general.take("master_key"), Unset::Silent)
@@ -325,6 +320,7 @@ fn finish(
     let picture_hosts = picture_hosts(easel, reader);
     let strict_params = reader.switch(easel.take("strict_params")).unwrap_or(false);
     let delivery = delivery::read(easel, reader);
+    let keeping = keeping::read(easel, reader);
     report_rest(settings, reader);
     let first = deployments.first().map(|deployment| deployment.alias.clone());
     if first.is_none() && default_model.is_none() && !names.wildcards.is_empty() {
@@ -348,7 +344,8 @@ fn finish(
         picture_hosts,
         strict_params,
         delivery,
-        num_retries: num_retries.into_iter().flatten().next().unwrap_or(NUM_RETRIES),
+        routing,
+        keeping,
         exports: BTreeMap::new(),
         catalog,
         warnings: Vec::new(),

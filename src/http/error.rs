@@ -172,6 +172,15 @@ impl From<Failure> for ApiError {
                     Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
                 Self { retry_after: Some(wait), ..error }
             }
+            Failure::Busy { alias, wait } => {
+                let message = format!(
+                    "'{}' has as many requests as it takes, and too many wait already. Try again later",
+                    excerpt(&alias)
+                );
+                let error =
+                    Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
+                Self { retry_after: Some(wait), ..error }
+            }
             Failure::Unavailable(wait) => {
                 let message = "Bedrock is not available for now. Try again later";
                 Self { retry_after: Some(wait), ..server(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message) }

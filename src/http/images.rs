@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use tokio::time::Instant;
 
 use super::access::Story;
 use super::chat;
@@ -124,6 +125,7 @@ pub(super) fn job(app: &App, request: ImageRequest, headers: &HeaderMap) -> Resu
         num_retries: overrides.num_retries,
         fallbacks: overrides.fallbacks,
         disable_fallbacks: overrides.disable_fallbacks,
+        came: Instant::now(),
         chance: app.draw(),
         prints: Prints::default(),
     })

@@ -73,6 +73,16 @@ pub(super) async fn health(State(app): State<Arc<App>>, _: Caller) -> Result<Res
             "model_id": deployment.id,
             "aws_region_name": deployment.region,
         });
+        let seen = app.router.seen(deployment);
+        endpoint["in_flight"] = seen.in_flight.into();
+        endpoint["waiting"] = seen.waiting.into();
+        let rests = seen.rests.max(seen.shut).map(|left| left.as_secs());
+        if let Some(seconds) = rests {
+            endpoint["rests_for_seconds"] = seconds.into();
+        }
+        if let Some(seconds) = seen.latency {
+            endpoint["seconds_to_first_byte"] = ((seconds * 1000.0).round() / 1000.0).into();
+        }
         let mut ailment = app.router.ailment(deployment).map(str::to_owned);
         if let Some((key, ended)) = key_life::in_use(&app, deployment).await {
             endpoint["api_key"] = key;

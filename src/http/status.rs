@@ -30,6 +30,7 @@ pub(super) async fn metrics(
         caller?;
     }
     key_life::measure(&app).await;
+    app.router.measure();
     let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, open_metrics)], app.metrics.render()).into_response())
 }

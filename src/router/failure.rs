@@ -29,6 +29,13 @@ pub enum Failure {
     Refused,
     /// Nobody's: too many requests for now.
     Throttled(Duration),
+    /// Nobody's: too many requests wait for the alias already.
+    Busy {
+        /// Whom they wait for.
+        alias: String,
+        /// When to come back.
+        wait: Duration,
+    },
     /// Bedrock's: not available for now.
     Unavailable(Duration),
     /// Bedrock's: it failed, or its answer broke; `paid` if it may be billed.
@@ -49,15 +56,25 @@ pub enum Failure {
 /// How long a caller is told to wait when Bedrock does not say.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// Nobody has to come back sooner.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+
 /// SDKs do not wait longer than this.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
 impl Failure {
+    /// Too many wait for an alias already; one more would wait so long.
+    pub(super) fn busy(alias: &str, wait: Duration) -> Self {
+        Self::Busy { alias: alias.to_owned(), wait: wait.clamp(SHORTEST_WAIT, MAX_WAIT) }
+    }
+
     /// The one to report when this came after `earlier`: the last, unless it only says that a model is gone, which
     /// hides that the living ones are merely busy.
     pub(super) fn after(self, earlier: Option<Self>) -> Self {
         match (earlier, &self) {
             (Some(earlier), Self::Gone(_)) if !matches!(earlier, Self::Unsupported(_)) => earlier,
+            // That it has to wait tells less than why it is not painted at once.
+            (Some(earlier @ (Self::Throttled(_) | Self::Busy { .. })), Self::Busy { .. }) => earlier,
             _ => self,
         }
     }
@@ -89,7 +106,7 @@ impl Failure {
     pub fn shortfall(&self) -> &'static str {
         match self {
             Self::Refused => "a picture did not come: it was filtered",
-            Self::Throttled(_) => "a picture did not come: too many requests for now",
+            Self::Throttled(_) | Self::Busy { .. } => "a picture did not come: too many requests for now",
             Self::TimedOut => "a picture did not come: no answer in time",
             Self::Denied(_) | Self::Gone(_) => "a picture did not come: a deployment is set up wrongly, see the log",
             Self::Unavailable(_) | Self::Upstream { .. } => "a picture did not come: Bedrock failed",

@@ -3,17 +3,22 @@
 //! Must not know HTTP's surface: it is given a job and answers paintings or a failure.
 
 mod arrivals;
-mod cooldown;
+mod blame;
+mod budget;
 mod explain;
 mod failure;
+mod gate;
+mod gates;
 mod mock;
 mod painting;
 mod table;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt, join_all};
+use tokio::time::Instant;
 
 pub use arrivals::Arrivals;
 use arrivals::Outcomes;
@@ -25,24 +30,18 @@ pub use table::{Table, ended};
 
 use crate::bedrock::{Client, Error, Kind, Reply};
 use crate::clock::Clock;
-use crate::config::{Config, Deployment};
+use crate::config::{Config, Deployment, Routing};
 use crate::image::{Part, Task, Unsupported};
 use crate::metrics::{CallLabels, Metrics};
 use crate::payload::Payload;
 use crate::provider::{Asked, Order, Request};
 use crate::raster::{self, Prints, Raster};
-use cooldown::Cooldowns;
+use budget::Budgets;
+pub use gate::Seen;
+use gates::Gates;
 
-/// A deployment that was turned away, throttled or unreachable rests this long if another can take its place.
-const REST: Duration = Duration::from_secs(5);
-
-/// A retired model is not asked again for an hour, or until a reload.
-const RETIRED_REST: Duration = Duration::from_secs(3600);
-
-/// Waits between tries grow from this by doubling, up to `MAX_BACKOFF`.
-const FIRST_BACKOFF: Duration = Duration::from_millis(500);
-
-const MAX_BACKOFF: Duration = Duration::from_secs(8);
+/// Nobody waits longer than this between two tries.
+const MAX_WAIT: Duration = Duration::from_secs(8);
 
 /// What one request wants from the router.
 #[derive(Clone, Debug)]
@@ -59,6 +58,8 @@ pub struct Job {
     pub fallbacks: Option<Vec<String>>,
     /// The caller wants no fallbacks at all.
     pub disable_fallbacks: bool,
+    /// When the request came: its deadline counts from here.
+    pub came: Instant,
     /// Chance for this request: the seed that is drawn, the deployment, the jitter.
     pub chance: u64,
     /// What has been made of its pictures so far.
@@ -71,20 +72,21 @@ pub struct Router {
     table: Table,
     client: Client,
     raster: Raster,
-    cooldowns: Cooldowns,
-    num_retries: u32,
+    gates: Gates,
+    budgets: Budgets,
+    routing: Routing,
     clock: Clock,
     metrics: Arc<Metrics>,
 }
 
 /// Who is still to be asked.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Way<'a> {
     /// The alias whose deployments the caller asked for; the others are fallbacks.
     group: &'a str,
-    next: &'a [Arc<Deployment>],
+    next: Vec<Arc<Deployment>>,
     /// Those who are asked after a content filter, instead of the rest.
-    after_filter: &'a [Arc<Deployment>],
+    after_filter: Vec<Arc<Deployment>>,
 }
 
 /// Enough to see whether a deployment can honour a task.
@@ -94,7 +96,7 @@ const FIRST: Part = Part { first: 0, count: 1 };
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     /// The same deployment once more, up to this many tries; then the next.
-    Again { at_most: u32, wait: Option<Duration> },
+    Again { at_most: u32 },
     /// The next deployment.
     Next,
     /// Only those that the config names for a content filter.
@@ -106,9 +108,9 @@ enum Step {
 impl Router {
     /// A router for the deployments of a config.
     pub fn new(config: &Config, client: Client, raster: Raster, clock: Clock, metrics: Arc<Metrics>) -> Self {
-        let num_retries = config.num_retries;
-        let (table, cooldowns) = (Table::new(config), Cooldowns::default());
-        Self { table, client, raster, cooldowns, num_retries, clock, metrics }
+        let routing = config.routing.clone();
+        let (gates, budgets) = (Gates::new(config), Budgets::new(routing.retry_budget));
+        Self { table: Table::new(config), client, raster, gates, budgets, routing, clock, metrics }
     }
 
     /// Who serves what.
@@ -121,8 +123,7 @@ impl Router {
         if ended(deployment, self.clock.today()) {
             return Some("the model has been retired");
         }
-        let resting = self.cooldowns.resting(&deployment.id, self.clock.now());
-        resting.then_some("it failed a moment ago and rests")
+        self.gates.of(deployment).rests(Instant::now()).then_some("it failed a moment ago and rests")
     }
 
     /// The client behind it.
@@ -135,9 +136,11 @@ impl Router {
     pub fn dispatch(self: &Arc<Self>, job: Job) -> Result<Arrivals, Failure> {
         let mut plan = self.plan(&job)?;
         let count = count(&job, &plan.usual[0]);
+        self.budgets.earn(&plan.group);
         let (router, ignored) = (self.clone(), std::mem::take(&mut plan.ignored));
         let calls = move |outcomes: Outcomes| async move {
-            let way = Way { group: &plan.group, next: &plan.usual, after_filter: &plan.after_filter };
+            let Plan { group, usual: next, after_filter, .. } = plan;
+            let way = Way { group: &group, next, after_filter };
             router.paint(way, &job, Part { first: 0, count }, &outcomes).await;
         };
         Ok(Arrivals::new(calls, count, ignored))
@@ -146,14 +149,15 @@ impl Router {
     /// The deployments that can honour the task, in the order in which they are asked; those of the alias that need
     /// not drop a wish first. The refusal of the first if none can.
     fn plan(&self, job: &Job) -> Result<Plan, Failure> {
-        let (now, mut chance) = (self.clock.now(), fastrand::Rng::with_seed(job.chance));
-        let resting = |deployment: &Deployment| self.cooldowns.resting(&deployment.id, now);
+        let (now, mut chance) = (Instant::now(), fastrand::Rng::with_seed(job.chance));
+        let resting = |deployment: &Deployment| self.gates.of(deployment).rests(now);
+        let cost = |deployment: &Deployment| self.cost(deployment);
         let instead = match (job.disable_fallbacks, &job.fallbacks) {
             (true, _) => Instead::Nobody,
             (false, Some(aliases)) => Instead::These(aliases),
             (false, None) => Instead::AsConfigured,
         };
-        let plan = self.table.plan(&job.alias, instead, self.clock.today(), resting, &mut chance);
+        let plan = self.table.plan(&job.alias, instead, self.clock.today(), resting, cost, &mut chance);
         let unknown = || match self.table.is_not_served(&job.alias) {
             true => Failure::NotServed(job.alias.clone()),
             false => Failure::UnknownModel { alias: job.alias.clone(), served: self.table.near(&job.alias) },
@@ -193,34 +197,47 @@ impl Router {
         async move {
             let mut last = None;
             let replaceable = way.next.len() > 1;
-            while let Some((deployment, after)) = way.next.split_first() {
+            while let Some(deployment) = self.take_next(&mut way.next, job) {
                 let per_call = deployment.model.limits.pictures_per_call;
                 if part.count > per_call {
-                    let pieces = part.split(per_call).map(|piece| self.paint(way, job, piece, outcomes));
+                    way.next.insert(0, deployment);
+                    let pieces = part.split(per_call).map(|piece| self.paint(way.clone(), job, piece, outcomes));
                     join_all(pieces).await;
                     return;
                 }
-                way.next = after;
-                let (request, payload) = match self.ready(deployment, job, part, way.group).await {
+                let (request, payload) = match self.ready(&deployment, job, part, way.group).await {
                     Ok(ready) => ready,
                     Err(failure) => {
                         last = last.or(Some(failure));
                         continue;
                     }
                 };
-                let sibling = after.first().is_some_and(|next| next.alias == deployment.alias);
-                let tries = if sibling { 1 } else { 1 + self.retries(deployment, job) };
-                for attempt in 1..=tries {
-                    let error = match self.call(deployment, &request, &payload, job, part).await {
-                        Ok(painting) => return outcomes.give(part, Ok(painting)),
+                let sibling = way.next.iter().any(|next| next.alias == deployment.alias);
+                let mut wait = Duration::ZERO;
+                for attempt in 1.. {
+                    let passage = match self.enter(&deployment, job, way.group).await {
+                        Ok(passage) => passage,
+                        Err(busy) => {
+                            last = Some(busy.after(last));
+                            break;
+                        }
+                    };
+                    let error = match self.call(&deployment, &request, &payload, job, part).await {
+                        Ok(painting) => return outcomes.give(part, Ok(passage.with(painting))),
                         Err(error) => error,
                     };
-                    let failure = Failure::from_call(&error, deployment, self.clock);
-                    self.rest(deployment, &error, replaceable);
+                    let failure = Failure::from_call(&error, &deployment, self.clock);
+                    wait = self.wait_after(error.kind, wait, job, part, attempt);
+                    self.blame(&deployment, &error, wait, replaceable);
+                    drop(passage);
                     match next_step(error.kind) {
                         Step::Stop => return outcomes.give(part, Err(failure)),
-                        Step::Again { at_most, wait } if attempt < tries.min(at_most) => {
-                            tokio::time::sleep(wait.unwrap_or_else(|| backoff(job.chance, part, attempt))).await;
+                        Step::Again { at_most }
+                            if !sibling
+                                && attempt < at_most.min(1 + self.retries(&deployment, job, error.kind, way.group))
+                                && self.may_try_again(&deployment, job, wait, way.group) =>
+                        {
+                            tokio::time::sleep(wait).await;
                             continue;
                         }
                         Step::AfterFilter => way.next = std::mem::take(&mut way.after_filter),
@@ -311,24 +328,6 @@ impl Router {
         })?;
         Ok((request, payload))
     }
-
-    fn retries(&self, deployment: &Deployment, job: &Job) -> u32 {
-        let configured = deployment.num_retries.unwrap_or(self.num_retries);
-        job.num_retries.map_or(configured, |wanted| wanted.min(configured))
-    }
-
-    /// Puts a deployment to rest where that helps the next request. One that stands alone rests only if its model
-    /// is retired.
-    fn rest(&self, deployment: &Deployment, error: &Error, replaceable: bool) {
-        let how_long = match error.kind {
-            Kind::Retired => RETIRED_REST,
-            Kind::NotFound if ended(deployment, self.clock.today()) => RETIRED_REST,
-            Kind::Throttled(after) | Kind::Unavailable(after) if replaceable => after.unwrap_or(REST),
-            Kind::Denied(_) | Kind::NotFound | Kind::Unreached if replaceable => REST,
-            _ => return,
-        };
-        self.cooldowns.rest(&deployment.id, self.clock.now(), how_long);
-    }
 }
 
 /// How many pictures are asked for, where `leader` is asked first.
@@ -373,24 +372,17 @@ fn request(deployment: &Deployment, job: &Job, part: Part, group: &str) -> Resul
 
 fn next_step(kind: Kind) -> Step {
     match kind {
-        Kind::Throttled(wait) | Kind::Unavailable(wait) if wait.is_none_or(|wait| wait <= MAX_BACKOFF) => {
-            Step::Again { at_most: u32::MAX, wait }
+        Kind::Throttled(wait) | Kind::Unavailable(wait) if wait.is_none_or(|wait| wait <= MAX_WAIT) => {
+            Step::Again { at_most: u32::MAX }
         }
-        Kind::Unreached => Step::Again { at_most: u32::MAX, wait: None },
-        Kind::Faulty => Step::Again { at_most: 2, wait: None },
-        // Waiting longer than MAX_BACKOFF is left to the caller.
+        Kind::Unreached => Step::Again { at_most: u32::MAX },
+        Kind::Faulty => Step::Again { at_most: 2 },
+        // Waiting longer is left to the caller.
         Kind::Throttled(_) | Kind::Unavailable(_) => Step::Next,
         Kind::Denied(_) | Kind::NotFound | Kind::Retired | Kind::Odd | Kind::InferenceFailed => Step::Next,
         Kind::Filtered => Step::AfterFilter,
         Kind::Invalid | Kind::Broken | Kind::TimedOut | Kind::NoPicture => Step::Stop,
     }
-}
-
-/// Half to the whole of a wait that doubles with each try.
-fn backoff(chance: u64, part: Part, attempt: u32) -> Duration {
-    let most = FIRST_BACKOFF.saturating_mul(1 << (attempt - 1).min(8)).min(MAX_BACKOFF);
-    let salt = u64::from(part.first) << 32 | u64::from(attempt);
-    most.mul_f64(0.5 + fastrand::Rng::with_seed(chance ^ salt).f64() / 2.0)
 }
 
 fn outcome(kind: Kind) -> &'static str {

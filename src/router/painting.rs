@@ -38,6 +38,8 @@ pub struct Painting {
     pub request: Request,
     /// Which of the request's pictures these are.
     pub part: Part,
+    /// How long the call waited for its turn.
+    pub queued: Duration,
     reply: Reply,
     scanner: Scanner,
     /// The first event, which has been waited for.
@@ -56,7 +58,9 @@ impl Painting {
     ) -> Result<Self, Error> {
         request.body = Draft::default();
         let scanner = Scanner::new();
-        let mut painting = Self { deployment, request, part, reply, scanner, first: None, whole: 0, ended: false };
+        let queued = Duration::ZERO;
+        let (first, whole, ended) = (None, 0, false);
+        let mut painting = Self { deployment, request, part, queued, reply, scanner, first, whole, ended };
         match painting.event().await? {
             Some(event) => painting.first = Some(event),
             None => return Err(no_picture(painting.scanner.said(), painting.reply.request_id())),

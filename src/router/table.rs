@@ -153,7 +153,8 @@ impl Table {
         Some(same.filter_map(|wildcard| wildcard.deployment(alias).cloned()).collect())
     }
 
-    /// The deployments to ask, in order: those of the alias as their weights are drawn, then those of its fallbacks
+    /// The deployments to ask, in order: those of the alias by their `order`, then by `cost`, then as their weights are
+    /// drawn; then those of its fallbacks
     /// (`instead` of the configured ones where a caller names some). What rests goes behind, and what has ended
     /// behind that. `None` for an alias that is not served.
     pub(super) fn plan(
@@ -162,6 +163,7 @@ impl Table {
         instead: Instead<'_>,
         today: Date,
         resting: impl Fn(&Deployment) -> bool,
+        cost: impl Fn(&Deployment) -> f64,
         chance: &mut fastrand::Rng,
     ) -> Option<Plan> {
         let own = self.serving(alias)?;
@@ -181,10 +183,10 @@ impl Table {
                 (wanted.iter().filter(served).cloned().collect(), configured(&self.content_fallbacks))
             }
         };
-        let own = shuffle(&own, chance);
+        let own = shuffle(&own, &cost, chance);
         let mut in_order = |aliases: &[String], mut plan: Vec<Arc<Deployment>>| {
             for alias in aliases.iter().take(self.max_fallbacks) {
-                for deployment in shuffle(&self.serving(alias).unwrap_or_default(), chance) {
+                for deployment in shuffle(&self.serving(alias).unwrap_or_default(), &cost, chance) {
                     if !plan.iter().any(|d| d.id == deployment.id) {
                         plan.push(deployment);
                     }
@@ -204,15 +206,20 @@ pub fn ended(deployment: &Deployment, today: Date) -> bool {
     !deployment.is_own_model() && deployment.model.life.ended(today)
 }
 
-/// A random order in which heavier ones tend to come first: each draws u^(1/weight) (Efraimidis and Spirakis).
-fn shuffle(group: &[Arc<Deployment>], chance: &mut fastrand::Rng) -> Vec<Arc<Deployment>> {
+/// By `order`, then by `cost`, then a random order in which heavier ones tend to come first: each draws u^(1/weight)
+/// (Efraimidis and Spirakis).
+fn shuffle(
+    group: &[Arc<Deployment>],
+    cost: impl Fn(&Deployment) -> f64,
+    chance: &mut fastrand::Rng,
+) -> Vec<Arc<Deployment>> {
     let mut drawn: Vec<_> = group
         .iter()
         .map(|deployment| {
             let key = if deployment.weight > 0.0 { chance.f64().powf(1.0 / deployment.weight) } else { -1.0 };
-            (key, deployment.clone())
+            (deployment.bounds.order, cost(deployment), key, deployment.clone())
         })
         .collect();
-    drawn.sort_by(|a, b| b.0.total_cmp(&a.0));
-    drawn.into_iter().map(|(_, deployment)| deployment).collect()
+    drawn.sort_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(b.2.total_cmp(&a.2)));
+    drawn.into_iter().map(|(_, _, _, deployment)| deployment).collect()
 }

@@ -183,7 +183,7 @@ fn every_planted_mistake_is_named() {
     general_settings.master_key: expected a text. Put it in quotes, or write 'os.environ/NAME'
     general_settings.litellm_key_header_name: 'my key' is no name of a header. Write it like 'x-my-key'
     easel_settings.default_model: no entry of model_list is named 'fisrt'. Did you mean 'first'?
-    easel_settings.default_modle: easel_settings has no 'default_modle'. Accepted are 'default_model', 'strict_params', 'models', 'allowed_models', 'data_dir', 'links', 'events', 'trusted_proxies', 'picture_hosts'
+    easel_settings.default_modle: easel_settings has no 'default_modle'. Accepted are 'default_model', 'strict_params', 'models', 'allowed_models', 'data_dir', 'links', 'events', 'trusted_proxies', 'picture_hosts', 'queue', 'retry_budget', 'max_parallel_requests', 'on_disconnect', 'takeover_window', 'kept'
     ");
     assert!(mistakes.mistakes.len() >= 60);
 }
@@ -234,7 +234,7 @@ model_list:
       aws_profile_name: unused
       api_base: http://bedrock.example
 router_settings:
-  routing_strategy: latency-based-routing
+  routing_strategy: usage-based-routing-v2
   enable_pre_call_checks: true
   redis_password: os.environ/REDIS_PASSWORD
   fallbacks: [{nova: [gpt-4o, painter-7, clear]}, {gpt-4o: [nova]}]
@@ -252,7 +252,6 @@ general_settings: {database_url: os.environ/DATABASE_URL, alerting: [slack]}
     model_list[0].model_info.base_modle: means nothing to Easel. Did you mean 'base_model'?
     model_list[0].model_info.access_groups: goes unused: Easel keeps no database of keys, teams and spend
     model_list[0].litellm_params.max_retries: goes unused: LiteLLM ignores it for Bedrock pictures too. Write 'num_retries'
-    model_list[0].litellm_params.max_parallel_requests: goes unused: Easel does not honour it yet
     model_list[0].litellm_params.tags: goes unused: requests are not routed by tag yet
     model_list[0].litellm_params.aws_bearer_token: goes unused: LiteLLM does not know it either, so nothing is signed with it. Write 'api_key'
     model_list[0].litellm_params.cfgscale: neither LiteLLM nor any model knows this key, so it goes unused. Did you mean 'cfgScale'?
@@ -271,7 +270,7 @@ general_settings: {database_url: os.environ/DATABASE_URL, alerting: [slack]}
     router_settings.fallbacks[0].nova[0]: 'gpt-4o' is not served by Easel, so it is left out here
     router_settings.fallbacks[0].nova[1]: 'painter-7' is not served by Easel, so it is left out here
     router_settings.fallbacks[1].gpt-4o: 'gpt-4o' is not served by Easel, so it is left out here
-    router_settings.routing_strategy: 'latency-based-routing' goes unused: Easel draws by weight, as LiteLLM's simple-shuffle does
+    router_settings.routing_strategy: 'usage-based-routing-v2' goes unused: Easel knows simple-shuffle, which it takes instead, least-busy and latency-based-routing
     litellm_settings.callbacks: goes unused: Easel writes its own log and metrics; prompts and pictures are never in them
     litellm_settings.json_logs: goes unused: Easel writes its own log and metrics; prompts and pictures are never in them
     litellm_settings.drop_param: neither LiteLLM nor Easel knows this key, so it goes unused. Did you mean 'drop_params'?
@@ -366,7 +365,7 @@ fn settings_reach_the_deployments() {
     assert_eq!((nova.defaults.seed, nova.defaults.count), (Some(7), Some(2)));
     assert_eq!(nova.defaults.negative_prompt.as_deref(), Some("blur"));
     assert!(nova.drop_params && config.strict_params);
-    assert_eq!((nova.timeout.as_secs(), config.num_retries), (20, 3));
+    assert_eq!((nova.timeout.as_secs(), config.routing.num_retries), (20, 3));
     assert_eq!(config.master_key.map(|key| key.expose_secret().to_owned()).as_deref(), Some("sk-from-file"));
     assert_eq!(config.exports["SEED"].expose_secret(), "7");
     assert!(config.fallbacks.is_empty(), "an alias is no fallback of its own");

@@ -56,7 +56,7 @@ fn what_is_said_names_the_file() {
     model_list[0].litellm_params.cfgscale: neither LiteLLM nor any model knows this key, so it goes unused. Did you mean 'cfgScale'?
     more.yaml: model_list[0].litellm_params.cfgscale: neither LiteLLM nor any model knows this key, so it goes unused. Did you mean 'cfgScale'?
     ");
-    assert_eq!((config.num_retries, config.deployments[0].drop_params), (2, false));
+    assert_eq!((config.routing.num_retries, config.deployments[0].drop_params), (2, false));
     assert_eq!(config.deployments[1].path, "more.yaml: model_list[0]");
     let more = "model_list: [{model_name: x, litellm_params: {model: bedrock/stability.sd4}}]";
     insta::assert_snapshot!(wrong(&yaml, &[("more.yaml", more)]), @"more.yaml: model_list[0].litellm_params.model: 'stability.sd4' is no picture model of Bedrock. The nearest is 'bedrock/stability.sd3-5-large-v1:0'");

@@ -37,6 +37,7 @@ mod signing;
 mod support;
 mod tidy;
 mod token;
+mod traffic;
 mod uploads;
 mod validate;
 mod who_edits;

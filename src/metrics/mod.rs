@@ -2,6 +2,9 @@
 //!
 //! Labels are bounded: aliases and model ids come from the config, never from a request.
 
+mod keeping;
+mod routing;
+
 use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -11,6 +14,9 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+pub use keeping::Keeping;
+pub use routing::{AliasLabels, DeploymentLabels, Routing};
 
 /// A finished request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -72,6 +78,10 @@ pub struct Metrics {
     pub incomplete: Counter,
     /// Seconds that API keys with an end still live; set when it is asked for.
     pub key_life: Family<KeyLabels, Gauge>,
+    /// Of the router.
+    pub routing: Routing,
+    /// Of calls that outlive their callers.
+    pub keeping: Keeping,
 }
 
 impl Default for Metrics {
@@ -95,6 +105,8 @@ impl Metrics {
             broken: Counter::default(),
             incomplete: Counter::default(),
             key_life: Family::default(),
+            routing: Routing::default(),
+            keeping: Keeping::default(),
         };
         metrics.registered()
     }
@@ -112,6 +124,8 @@ impl Metrics {
         r.register("replies_broken", "Replies that ended before they were whole", self.broken.clone());
         r.register("replies_incomplete", "Replies with fewer pictures than asked for", self.incomplete.clone());
         r.register("key_seconds_left", "Life of Bedrock API keys that have an end", self.key_life.clone());
+        self.routing.register(r);
+        self.keeping.register(r);
         self
     }
 
