@@ -5,6 +5,7 @@
 use std::net::IpAddr;
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::loopback::names_this_machine;
@@ -31,6 +32,27 @@ pub enum Rejection {
     ForeignHost,
     /// The request was made by a web page of another origin.
     ForeignOrigin,
+}
+
+/// Whoever shows the same key, for the same user: a digest in hexadecimal, which tells nothing of the key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct CallerId(String);
+
+impl CallerId {
+    /// The caller with this key, and the values of the headers that name the user.
+    pub fn new<'a>(key: &'a str, users: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut hasher = Sha256::new();
+        for part in [key.as_bytes()].into_iter().chain(users) {
+            hasher.update(part.len().to_le_bytes());
+            hasher.update(part);
+        }
+        Self(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The digest.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Door {

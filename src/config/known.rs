@@ -128,7 +128,6 @@ pub(super) const GENERAL: &[Unused] = &[
     unused(&["use_shared_health_check", "health_check_concurrency"], CHECKS),
     unused(&["max_parallel_requests", "global_max_parallel_requests", "max_request_size_mb"], LATER),
     unused(&["max_response_size_mb", "allowed_routes", "admin_only_routes", "public_routes", "allowed_ips"], LATER),
-    unused(&["user_header_name", "user_header_mappings"], LATER),
     unused(&["custom_auth", "custom_auth_settings", "custom_sso", "enable_jwt_auth", "litellm_jwtauth"], LATER),
     unused(&["enable_oauth2_auth", "enable_oauth2_proxy_auth", "oauth2_config_mappings"], LATER),
     unused(&["pass_through_endpoints", "pass_through_request_timeout", "auth_pass_through_endpoints"], HARMLESS),
@@ -181,7 +180,7 @@ pub(super) mod read {
         "disable_cooldowns", "retry_after", "retry_policy", "model_group_retry_policy", "default_max_parallel_requests",
     ];
     pub(in super::super) const GENERAL: &[&str] =
-        &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name"];
+        &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name", "user_header_name", "user_header_mappings"];
     pub(in super::super) const EASEL: [&str; 15] = [
         "default_model", "strict_params", "models", "allowed_models", "data_dir", "links", "events", "trusted_proxies",
         "picture_hosts", "queue", "retry_budget", "max_parallel_requests", "on_disconnect", "takeover_window", "kept",

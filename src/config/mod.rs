@@ -89,6 +89,8 @@ pub struct Config {
     pub strict_params: bool,
     /// How pictures are handed over.
     pub delivery: Delivery,
+    /// Headers by which a caller names the user it asks for (`user_header_name`, `user_header_mappings`).
+    pub user_headers: Vec<String>,
     /// How deployments are chosen and tried again.
     pub routing: Routing,
     /// What becomes of calls whose callers are gone.

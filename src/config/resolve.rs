@@ -17,7 +17,7 @@ use super::fallbacks::{self, Fallbacks, Names};
 use super::file::Budget;
 use super::include::{self, Folder, Top};
 use super::report::{Report, join, quote};
-use super::section::{Field, Reader, Section, Unset, truth};
+use super::section::{Field, Reader, Section, Text, Unset, truth};
 use super::wildcard::{WildDraft, Wildcard};
 use super::{Auth, Config, Deployment, Environment, Mistakes};
 use super::{aliases, delivery, keeping, known, leftovers, models, routing};
@@ -312,6 +312,7 @@ fn finish(
         .or_else(|| reader.secret(Some(of_env()), Unset::Silent))
         .map(|secret| secret.value);
     let key_header = key_header(general, reader);
+    let user_headers = user_headers(general, reader);
     let permit = reader.switch(general.take("dangerously_permit_weak_or_unset_master_key"));
     let permit_weak_key = permit.or_else(|| reader.env.get(PERMIT_WEAK).and_then(truth)).unwrap_or(false);
     let default_model = reader.text(easel.take("default_model"), Unset::Mistake);
@@ -339,6 +340,7 @@ fn finish(
         master_key,
         permit_weak_key,
         key_header,
+        user_headers,
         default_model: default_model.or(first)?,
         open_metrics: metrics_need_key == Some(false),
         picture_hosts,
@@ -372,9 +374,23 @@ fn picture_hosts(easel: &mut Section, reader: &mut Reader) -> Vec<String> {
     hosts
 }
 
+/// `user_header_name`, and the headers of `user_header_mappings`, whatever LiteLLM makes of their users.
+fn user_headers(general: &mut Section, reader: &mut Reader) -> Vec<String> {
+    let mut texts: Vec<_> = reader.text(general.take("user_header_name"), Unset::Warning).into_iter().collect();
+    for item in reader.list(general.take("user_header_mappings")) {
+        let Some(mut mapping) = reader.map(item) else { continue };
+        texts.extend(reader.text(mapping.take("header_name"), Unset::Mistake));
+    }
+    texts.into_iter().filter_map(|text| header_name(&text, reader)).collect()
+}
+
 /// `litellm_key_header_name`, if it can be a header's name.
 fn key_header(general: &mut Section, reader: &mut Reader) -> Option<String> {
     let text = reader.text(general.take("litellm_key_header_name"), Unset::Warning)?;
+    header_name(&text, reader)
+}
+
+fn header_name(text: &Text, reader: &mut Reader) -> Option<String> {
     let name = text.value.to_ascii_lowercase();
     if HeaderName::from_bytes(name.as_bytes()).is_err() {
         reader.mistake(&text.path, format!("{} is no name of a header. Write it like 'x-my-key'", text.shown));

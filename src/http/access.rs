@@ -56,6 +56,11 @@ impl Story {
         self.so_far().model.get_or_insert_with(|| painting.deployment.model.id.clone());
     }
 
+    /// Whether a painting has been about to leave.
+    pub(super) fn has_begun(&self) -> bool {
+        self.so_far().model.is_some()
+    }
+
     /// Pictures that have left whole, and what they cost in US dollars.
     pub(super) fn delivered(&self, pictures: u8, cost: f64) {
         let mut delivered = self.so_far();
@@ -84,15 +89,24 @@ pub(super) async fn access(State(app): State<Arc<App>>, request: Request, next: 
     let method = request.method().clone();
     let span = tracing::info_span!("request", id);
     app.metrics.in_flight.inc();
-    let mut response = next.run(request).instrument(span.clone()).await;
+    let (status, ending) = (CALLER_GONE, Ending::Cut);
+    // It watches from here on: a caller may go before there is a reply.
+    let (error, story, size_bytes) = (None, None, 0);
+    let mut watch = Watch { app, span: span.clone(), started, method, route, status, error, story, size_bytes, ending };
+    let mut response = next.run(request).instrument(span).await;
     response.headers_mut().insert(CALL_ID, call_id.unwrap_or_else(|| id_value.clone()));
     response.headers_mut().insert(REQUEST_ID, id_value);
-    let (status, error) = (response.status(), response.extensions().get::<ErrorCode>().map(|code| code.0));
-    let story = response.extensions().get::<Arc<Story>>().cloned();
-    let ending = Ending::Cut;
-    let watch = Watch { app, span, started, method, route, status, error, story, size_bytes: 0, ending };
+    watch.status = response.status();
+    watch.error = response.extensions().get::<ErrorCode>().map(|code| code.0);
+    watch.story = response.extensions().get::<Arc<Story>>().cloned();
     response.map(|body| Body::new(Watched { body, watch }))
 }
+
+/// What the line says of a request without a reply, as nginx does; nobody is sent it.
+const CALLER_GONE: StatusCode = match StatusCode::from_u16(499) {
+    Ok(status) => status,
+    Err(_) => StatusCode::REQUEST_TIMEOUT,
+};
 
 /// How a reply ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,12 +36,13 @@ pub(super) async fn complete(
     body: Raw,
     path_model: Option<&str>,
 ) -> Result<Response, ApiError> {
+    let print = body.print().with(&[path_model.unwrap_or_default()]);
     let Turn { alias, form, wanted } = Turn::read(&app, body, path_model).await?;
     match wanted {
         Wanted::Words(text) => Ok(words(&app, &alias, form, &text)),
         Wanted::Picture(request) => {
             let sink = ChatSink::new(app.clone(), form, alias, asked.base_url.clone());
-            paint(app, *request, asked, Sink::Chat(Box::new(sink))).await
+            paint(app, *request, asked, print, Sink::Chat(Box::new(sink))).await
         }
     }
 }

@@ -118,6 +118,38 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, INVALID, "missing_host", message)
     }
 
+    /// A key that cannot be one.
+    pub fn bad_idempotency_key(most: usize) -> Self {
+        let message = format!("the header Idempotency-Key takes 1 to {most} printable characters");
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_idempotency_key", message)
+    }
+
+    /// The key stands for another request.
+    pub fn key_reused() -> Self {
+        let message = "this Idempotency-Key has been sent with another request. Send a new key with a new request";
+        let error = Self::new(StatusCode::CONFLICT, INVALID, "idempotency_key_reused", message);
+        Self { never_again: true, ..error }
+    }
+
+    /// The reply cannot be collected later.
+    pub fn nothing_is_kept() -> Self {
+        let message = "'Prefer: respond-async' needs a place for the reply, and Easel has none. Leave it out, or set \
+                       easel_settings.data_dir";
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "respond_async_is_off", message)
+    }
+
+    /// No such request to be collected.
+    pub fn no_request() -> Self {
+        let message = "there is no such request, or its reply has been forgotten";
+        Self::new(StatusCode::NOT_FOUND, INVALID, "request_not_found", message)
+    }
+
+    /// What was joined brought no answer.
+    pub fn lost_call() -> Self {
+        let message = "the call that this request has joined ended without an answer. It may have been billed";
+        Self { never_again: true, ..Self::new(StatusCode::BAD_GATEWAY, SERVER, "upstream_error", message) }
+    }
+
     /// A bug of ours.
     pub fn internal() -> Self {
         let message = "something went wrong inside Easel. The log says what";

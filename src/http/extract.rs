@@ -2,16 +2,17 @@
 //!
 //! Must not know what a handler does with them; refusals already wear OpenAI's envelope.
 
-use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
 use http::header::HeaderMap;
 use http::request::Parts;
+use tokio_util::task::TaskTracker;
 
 use super::base_url::base_url;
 use super::error::ApiError;
-use crate::auth::{Door, key_in};
+use super::once::Book;
+use crate::auth::{CallerId, Door, key_in};
 use crate::clock::Clock;
 use crate::config::Delivery;
 use crate::fetch::Fetcher;
@@ -49,6 +50,12 @@ pub struct App {
     pub strict_params: bool,
     /// A header of the operator's choice for the key (`litellm_key_header_name`).
     pub key_header: Option<String>,
+    /// Headers by which a caller says whom it asks for (`user_header_name`, `user_header_mappings`).
+    pub user_headers: Vec<String>,
+    /// Calls that outlive their callers; none where nothing can be kept.
+    pub book: Option<Arc<Book>>,
+    /// What goes on when its request has ended, or Easel is told to stop.
+    pub tasks: TaskTracker,
     /// A prefix under which everything answers too (`SERVER_ROOT_PATH`), such as `/easel`.
     pub root_path: Option<String>,
     /// When serving began, Unix seconds.
@@ -67,8 +74,11 @@ const KEY_HEADERS: [&str; 6] =
     ["x-litellm-api-key", "authorization", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key"];
 
 /// Somebody who has shown the key, where there is one.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Caller;
+#[derive(Clone, Debug)]
+pub(super) struct Caller {
+    /// Which of them.
+    pub(super) id: CallerId,
+}
 
 impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
@@ -80,7 +90,8 @@ impl FromRequestParts<Arc<App>> for Caller {
             Some(key_in(name, value))
         });
         app.door.admit(shown)?;
-        Ok(Self)
+        let users = app.user_headers.iter().filter_map(|name| Some(parts.headers.get(name)?.as_bytes()));
+        Ok(Self { id: CallerId::new(shown.unwrap_or_default(), users) })
     }
 }
 
@@ -88,14 +99,16 @@ impl FromRequestParts<Arc<App>> for Caller {
 #[derive(Debug)]
 pub(super) struct Asked {
     pub(super) headers: HeaderMap,
+    pub(super) caller: CallerId,
     /// What links begin with, if the request or the config says.
     pub(super) base_url: Option<String>,
 }
 
 impl FromRequestParts<Arc<App>> for Asked {
-    type Rejection = Infallible;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Infallible> {
-        Ok(Self { headers: parts.headers.clone(), base_url: base_url(app, parts) })
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        let caller = Caller::from_request_parts(parts, app).await?.id;
+        Ok(Self { headers: parts.headers.clone(), caller, base_url: base_url(app, parts) })
     }
 }

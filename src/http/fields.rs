@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 
 use super::error::ApiError;
 use super::extract::App;
+use super::once::Print;
 use super::{form, pictures};
 use crate::blob::{Blob, Spooler};
 use crate::image::Intent;
@@ -40,11 +41,17 @@ pub(super) struct Raw {
 }
 
 impl Raw {
+    /// What makes it the same as another.
+    pub(super) fn print(&self) -> Print {
+        Print::new(&self.members, &self.files)
+    }
+
     /// The same with its pictures looked into.
     pub(super) async fn read(self, app: &Arc<App>) -> Result<Fields, ApiError> {
+        let print = self.print();
         let Self { mut members, files } = self;
         let pictures = pictures::read(app, &mut members, &files).await?;
-        Ok(Fields { members, pictures })
+        Ok(Fields { members, pictures, print })
     }
 }
 
@@ -54,6 +61,8 @@ pub(super) struct Fields {
     /// Pictures in them are named by `picture::attachment`.
     pub(super) members: Map<String, Value>,
     pub(super) pictures: Vec<Picture>,
+    /// What made it the same as another when it came.
+    pub(super) print: Print,
 }
 
 impl Fields {

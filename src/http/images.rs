@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use tokio::time::Instant;
 
@@ -18,6 +19,7 @@ use super::extract::{App, Asked, Caller};
 use super::fields::{Fields, Raw};
 use super::keep_alive::KeepAlive;
 use super::link_sink::LinkSink;
+use super::once::{Print, Ticket, once};
 use super::plan_headers::plan_headers;
 use super::sink::Sink;
 use crate::image::Intent;
@@ -57,8 +59,9 @@ pub(super) async fn variations(
 }
 
 async fn create(app: Arc<App>, asked: Asked, body: Fields, intent: Intent) -> Result<Response, ApiError> {
+    let print = body.print.clone();
     let request = body.image_request(intent, |model| app.router.table().drops(model))?;
-    paint_as_asked(app, request, asked).await
+    paint_as_asked(app, request, asked, print).await
 }
 
 /// `POST /openai/deployments/{model}/images/...` and `/chat/completions`, Azure's form; the path wins over the body.
@@ -79,23 +82,42 @@ pub(super) async fn of_deployment(
         Some((model, "variations")) => (model, Intent::Vary),
         _ => return Err(ApiError::no_route(&http::Method::POST, &format!("/openai/deployments/{rest}"))),
     };
+    let print = body.print().with(&[model]);
     let request = body.read(&app).await?.image_request(intent, |_| app.router.table().drops(Some(model)))?;
-    paint_as_asked(app, ImageRequest { model: Some(model.to_owned()), ..request }, asked).await
+    paint_as_asked(app, ImageRequest { model: Some(model.to_owned()), ..request }, asked, print).await
 }
 
-async fn paint_as_asked(app: Arc<App>, request: ImageRequest, asked: Asked) -> Result<Response, ApiError> {
+async fn paint_as_asked(
+    app: Arc<App>,
+    request: ImageRequest,
+    asked: Asked,
+    print: Print,
+) -> Result<Response, ApiError> {
     let sink = sink(&app, &request, asked.base_url.clone())?;
-    paint(app, request, asked, sink).await
+    paint(app, request, asked, print, sink).await
 }
 
-/// Paints into a sink, whatever form the request asks for.
+/// Paints into a sink, whatever form the request asks for; once, however often its caller asks.
 pub(super) async fn paint(
     app: Arc<App>,
     request: ImageRequest,
     asked: Asked,
+    print: Print,
     sink: Sink,
 ) -> Result<Response, ApiError> {
+    let intent = format!("{:?}", request.task.intent);
+    // Replies that hold links begin them as their request came.
+    let base_url = asked.base_url.as_deref().filter(|_| sink.makes_links()).unwrap_or_default();
+    let print = print.with(&[sink.form(), &intent, base_url]);
+    let alias = app.router.table().alias(request.model.as_deref()).to_owned();
     let job = job(&app, request, &asked.headers)?;
+    let ticket = Ticket::new(&asked, print, app.router.table().label(&alias))?;
+    let work = work(app.clone(), job, sink).map(IntoResponse::into_response).boxed();
+    once(&app, ticket, work).await
+}
+
+/// The work itself: from a job to a reply that streams.
+async fn work(app: Arc<App>, job: Job, sink: Sink) -> Result<Response, ApiError> {
     let story = Arc::new(Story::new(app.router.table().label(&job.alias).to_owned()));
     let mut arrivals = app.router.dispatch(job)?;
     let (streams, times) = (sink.streams(), app.delivery.events);

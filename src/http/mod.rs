@@ -18,6 +18,7 @@ mod keep_alive;
 mod keeper;
 mod key_life;
 mod link_sink;
+mod once;
 mod openapi;
 mod pictures;
 mod plan_headers;
@@ -41,6 +42,7 @@ use tower_http::cors::{AllowHeaders, Any as AnyValue, CorsLayer};
 
 pub use error::ApiError;
 pub use extract::App;
+pub use once::Book;
 
 /// Every route. Each answers with a slash at its end too.
 pub fn app(app: &Arc<App>) -> Router {
@@ -54,6 +56,7 @@ pub fn app(app: &Arc<App>) -> Router {
         ("/images/variations", post(images::variations)),
         ("/v1/images/validate", post(validate::validate)),
         ("/images/validate", post(validate::validate)),
+        ("/v1/images/requests/{id}", get(once::collect).delete(once::cancel)),
         ("/v1/chat/completions", post(chat::completions)),
         ("/chat/completions", post(chat::completions)),
         ("/openai/deployments/{*rest}", post(images::of_deployment)),

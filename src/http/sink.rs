@@ -32,6 +32,21 @@ impl Sink {
         }
     }
 
+    /// What sets its replies apart from those of other forms.
+    pub(super) fn form(&self) -> &'static str {
+        match self {
+            Self::Base64(_) => "base64",
+            Self::Links(_) => "links",
+            Self::Events(_) => "events",
+            Self::Chat(_) => "chat",
+        }
+    }
+
+    /// Whether its replies may hold links.
+    pub(super) fn makes_links(&self) -> bool {
+        matches!(self, Self::Links(_) | Self::Chat(_))
+    }
+
     /// The next bytes to send, if any are ready.
     pub(super) fn pop(&mut self) -> Option<Bytes> {
         match self {

@@ -31,6 +31,9 @@ pub(super) async fn metrics(
     }
     key_life::measure(&app).await;
     app.router.measure();
+    if let Some(book) = &app.book {
+        book.measure();
+    }
     let open_metrics = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(CONTENT_TYPE, open_metrics)], app.metrics.render()).into_response())
 }

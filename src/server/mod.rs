@@ -16,6 +16,7 @@ use axum::serve::ListenerExt;
 use futures_util::future::join_all;
 use reqwest::Certificate;
 use tokio::net::TcpListener;
+use tokio_util::task::TaskTracker;
 
 pub use tls::Tls;
 use tls::TlsListener;
@@ -26,13 +27,15 @@ use crate::blob::Spooler;
 use crate::clock::Clock;
 use crate::config::{Auth, Config};
 use crate::fetch::Fetcher;
-use crate::http::{App, app};
+use crate::http::{App, Book, app};
 use crate::metrics::Metrics;
 use crate::raster::Raster;
 use crate::router::Router;
 use crate::store::Links;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+const FORGETTING: Duration = Duration::from_secs(30);
 
 const CLEANING: Duration = Duration::from_secs(10 * 60);
 
@@ -121,7 +124,12 @@ impl Server {
                 None
             }
         };
+        let tasks = TaskTracker::new();
+        let book = book(&config, clock, &metrics, &tasks);
         let app = Arc::new(App {
+            book,
+            tasks,
+            user_headers: config.user_headers.clone(),
             router: Arc::new(router),
             links,
             delivery: config.delivery.clone(),
@@ -173,7 +181,7 @@ impl Server {
 async fn beside(app: Arc<App>, config: Config) {
     let clock = app.clock;
     let looking = look_for_credentials(app.clone());
-    tokio::join!(looking, remind_daily(config, clock), watch_keys::watch(app.clone()), clean(app));
+    tokio::join!(looking, remind_daily(config, clock), watch_keys::watch(app.clone()), forget(app.clone()), clean(app));
 }
 
 /// Removes pictures whose links have expired, at once and then now and again.
@@ -184,6 +192,35 @@ async fn clean(app: Arc<App>) {
             tracing::warn!(detail = %error, "the place of pictures behind links cannot be cleaned: see easel_settings.links");
         }
         tokio::time::sleep(CLEANING).await;
+    }
+}
+
+/// What is kept of calls whose callers are gone, where that can be.
+fn book(config: &Config, clock: Clock, metrics: &Arc<Metrics>, tasks: &TaskTracker) -> Option<Arc<Book>> {
+    if !config.keeping.enabled {
+        return None;
+    }
+    let hint = "Set easel_settings.data_dir or EASEL_DATA_DIR to a folder that Easel may write";
+    let opened = match &config.delivery.data_dir {
+        Some(data_dir) => Book::open(data_dir, config.keeping.clone(), clock, metrics.clone(), tasks.clone())
+            .map_err(|error| format!("{}: {error}. {hint}", data_dir.display())),
+        None => Err(format!("there is no folder for them. {hint}")),
+    };
+    match opened {
+        Ok(book) => Some(book),
+        Err(why) => {
+            tracing::warn!("a caller who hangs up loses his picture, for replies are not kept: {why}");
+            None
+        }
+    }
+}
+
+/// Forgets kept replies that nobody has come back for.
+async fn forget(app: Arc<App>) {
+    let Some(book) = &app.book else { return };
+    loop {
+        book.clean().await;
+        tokio::time::sleep(FORGETTING).await;
     }
 }
 

@@ -5,6 +5,7 @@
 mod bucket;
 mod chain;
 mod folder;
+mod kept;
 mod key;
 mod name;
 
@@ -18,6 +19,7 @@ use futures_util::stream::BoxStream;
 use http::Method;
 use tokio::io::AsyncReadExt;
 
+pub use kept::{Body, Kept, Label, Reader as BodyReader};
 pub use name::Name;
 
 use crate::clock::Clock;

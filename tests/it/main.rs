@@ -27,6 +27,7 @@ mod litellm_keys;
 mod memory;
 mod openapi;
 mod parameters;
+mod pay_once;
 mod proxies;
 mod refresh;
 mod roles;

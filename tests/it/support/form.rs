@@ -59,6 +59,17 @@ impl Form {
         format!("multipart/form-data; boundary={BOUNDARY}")
     }
 
+    /// The whole body with another boundary, and its content type.
+    pub(crate) fn bounded_by(self, boundary: &str) -> (Vec<u8>, String) {
+        let mut body = Vec::new();
+        for (_, part) in self.parts {
+            body.extend_from_slice(format!("--{boundary}").as_bytes());
+            body.extend_from_slice(&part[2 + BOUNDARY.len()..]);
+        }
+        body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        (body, format!("multipart/form-data; boundary={boundary}"))
+    }
+
     /// The whole body.
     pub(crate) fn bytes(self) -> Vec<u8> {
         let mut body: Vec<u8> = self.parts.into_iter().flat_map(|(_, part)| part).collect();
