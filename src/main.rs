@@ -3,6 +3,7 @@
 //! The only place that ends the program. Must not know how anything is done.
 
 mod logging;
+mod signals;
 mod surroundings;
 
 use std::io::Write;
@@ -21,7 +22,6 @@ use easel::emulator::{self, Emulator, Fault};
 use easel::server::{Options, Server, StartError, Tls, system_clock};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::level_filters::LevelFilter;
 
 /// Bad configuration or usage, as in BSD's `sysexits.h`.
@@ -194,6 +194,7 @@ fn say(message: &str) {
 }
 
 fn run(line: CommandLine, unused: &[String]) -> Result<ExitCode, Failed> {
+    let original = surroundings::Original::take();
     let env = surroundings::environment().map_err(unusable)?;
     match line.command {
         Some(Command::Check(args)) => return run_check(args, &env),
@@ -214,8 +215,8 @@ fn run(line: CommandLine, unused: &[String]) -> Result<ExitCode, Failed> {
             logging::start(LevelFilter::INFO);
             runtime()?.block_on(run_emulator(args))?;
         }
-        Some(Command::Serve(args)) => run_server(args, unused, &env)?,
-        None => run_server(line.serve, unused, &env)?,
+        Some(Command::Serve(args)) => run_server(args, unused, &env, original)?,
+        None => run_server(line.serve, unused, &env, original)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -282,10 +283,18 @@ async fn run_emulator(args: Emulate) -> Result<(), Failed> {
     let key = options.api_keys.join(", ");
     tracing::info!("an emulated Bedrock listens on http://{address}; nothing it paints is real");
     tracing::info!("point Easel to it: AWS_BEDROCK_RUNTIME_ENDPOINT=http://{address} AWS_BEARER_TOKEN_BEDROCK={key}");
-    Emulator::new(options).serve(listener, stopped()).await.map_err(failed)
+    let stopped = async {
+        signals::stopped().await;
+    };
+    Emulator::new(options).serve(listener, stopped).await.map_err(failed)
 }
 
-fn run_server(args: Serve, unused: &[String], env: &Environment) -> Result<(), Failed> {
+fn run_server(
+    args: Serve,
+    unused: &[String],
+    env: &Environment,
+    original: surroundings::Original,
+) -> Result<(), Failed> {
     logging::start(logging::level(args.debug, args.detailed_debug, env));
     if let Some(workers) = args.num_workers {
         tracing::info!("--num_workers {workers} has no meaning here: one process uses every core");
@@ -316,7 +325,7 @@ fn run_server(args: Serve, unused: &[String], env: &Environment) -> Result<(), F
             StartError::WeakKey { .. } => unusable(error),
             StartError::Listen { .. } => failed(error),
         })?;
-        server.run(stopped()).await.map_err(failed)
+        server.run(signals::orders(path, original)).await.map_err(failed)
     })
 }
 
@@ -346,19 +355,4 @@ impl Address {
         };
         Ok((host, port))
     }
-}
-
-/// Ready when the operator or the container engine says stop.
-async fn stopped() {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut stream) => drop(stream.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminate => {}
-    }
-    tracing::info!("stopping: requests under way may end");
 }

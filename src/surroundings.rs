@@ -34,19 +34,56 @@ pub(crate) fn environment() -> Result<Environment, String> {
     match loaded {
         Ok(()) => {}
         Err(error) if error.not_found() => {}
-        // The error quotes the line, which may hold a key.
-        Err(dotenvy::Error::LineParse(_, at)) => {
-            return Err(format!(
-                ".env: a line cannot be read, at character {at}. Write NAME=value, quoted if it has spaces"
-            ));
-        }
-        Err(error) => return Err(format!(".env: {error}")),
+        Err(error) => return Err(unreadable(&error)),
     }
-    let env = Environment::new(std::env::vars());
+    Ok(with_profiles(Environment::new(std::env::vars())))
+}
+
+fn with_profiles(env: Environment) -> Environment {
     let home = || env.get("HOME").map(|home| PathBuf::from(home).join(".aws/config"));
     let profiles = env.get("AWS_CONFIG_FILE").map(PathBuf::from).or_else(home).map(std::fs::read_to_string);
     // A file that is missing or unreadable tells of no region; the AWS chain says more when it needs it.
-    Ok(env.with_profiles(&profiles.and_then(Result::ok).unwrap_or_default()))
+    env.with_profiles(&profiles.and_then(Result::ok).unwrap_or_default())
+}
+
+/// The variables that the program was started with. A reload has to tell them from what `.env` said, so they are taken
+/// before that is read.
+#[derive(Clone)]
+pub(crate) struct Original(Vec<(String, String)>);
+
+impl Original {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+    pub(crate) fn take() -> Self {
+        Self(std::env::vars().collect())
+    }
+
+    /// The environment as it would be if the program started now: `.env` as it is, under what is set.
+    pub(crate) fn again(&self) -> Result<Environment, String> {
+        let mut variables = Vec::new();
+        match dotenvy::from_path_iter(".env") {
+            Ok(lines) => {
+                for line in lines {
+                    variables.push(line.map_err(|error| unreadable(&error))?);
+                }
+            }
+            Err(error) if error.not_found() => {}
+            Err(error) => return Err(unreadable(&error)),
+        }
+        // The first of a name counts, as when the program starts; what is set counts over both.
+        variables.reverse();
+        variables.extend(self.0.iter().cloned());
+        Ok(with_profiles(Environment::new(variables)))
+    }
+}
+
+/// The error quotes the line, which may hold a key.
+fn unreadable(error: &dotenvy::Error) -> String {
+    match error {
+        dotenvy::Error::LineParse(_, at) => {
+            format!(".env: a line cannot be read, at character {at}. Write NAME=value, quoted if it has spaces")
+        }
+        error => format!(".env: {error}"),
+    }
 }
 
 /// Puts the config's `environment_variables` into the process, where the AWS chain looks, before any thread starts.

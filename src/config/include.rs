@@ -102,6 +102,7 @@ pub(super) fn read(name: &str, known: &[PathBuf], reader: &mut Reader) -> Result
     let prefix = format!("{}: ", quote(name).trim_matches('\''));
     // The reason would show the real path, which is nobody's business.
     let unreadable = |_| format!("the file {} cannot be read as UTF-8 text of up to 1 MB", quote(name));
+    reader.files.push(path.clone());
     let yaml = file::read(&path).map_err(unreadable)?;
     let members = file::parse(&yaml, &prefix, &reader.budget, &mut reader.report);
     Ok(Some(File { prefix, path, members }))

@@ -126,7 +126,7 @@ pub(super) const GENERAL: &[Unused] = &[
     unused(&["spend_report_frequency"], ALERTS),
     unused(&["background_health_checks", "health_check_interval", "health_check_details"], CHECKS),
     unused(&["use_shared_health_check", "health_check_concurrency"], CHECKS),
-    unused(&["max_parallel_requests", "global_max_parallel_requests", "max_request_size_mb"], LATER),
+    unused(&["max_request_size_mb"], LATER),
     unused(&["max_response_size_mb", "allowed_routes", "admin_only_routes", "public_routes", "allowed_ips"], LATER),
     unused(&["custom_auth", "custom_auth_settings", "custom_sso", "enable_jwt_auth", "litellm_jwtauth"], LATER),
     unused(&["enable_oauth2_auth", "enable_oauth2_proxy_auth", "oauth2_config_mappings"], LATER),
@@ -180,12 +180,14 @@ pub(super) mod read {
         "disable_cooldowns", "retry_after", "retry_policy", "model_group_retry_policy", "default_max_parallel_requests",
     ];
     pub(in super::super) const GENERAL: &[&str] =
-        &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name", "user_header_name", "user_header_mappings"];
-    pub(in super::super) const EASEL: [&str; 15] = [
+        &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name", "user_header_name", "user_header_mappings", "max_parallel_requests", "global_max_parallel_requests"];
+    pub(in super::super) const EASEL: [&str; 19] = [
         "default_model", "strict_params", "models", "allowed_models", "data_dir", "links", "events", "trusted_proxies",
-        "picture_hosts", "queue", "retry_budget", "max_parallel_requests", "on_disconnect", "takeover_window", "kept",
+        "picture_hosts", "queue", "retry_budget", "max_parallel_requests", "on_disconnect", "takeover_window", "kept", "max_in_flight", "max_in_flight_per_caller",
+        "max_connections", "shutdown",
     ];
     pub(in super::super) const QUEUE: [&str; 2] = ["length", "time"];
+    pub(in super::super) const SHUTDOWN: [&str; 2] = ["grace", "deadline"];
     pub(in super::super) const KEPT: [&str; 2] = ["enabled", "max_size_mb"];
     pub(in super::super) const LINKS: [&str; 6] =
         ["expires_in", "base_url", "dall_e_default", "max_size_mb", "secret", "s3"];

@@ -22,6 +22,7 @@ mod resolve;
 mod role;
 mod routing;
 mod section;
+mod serving;
 mod signing;
 mod wildcard;
 
@@ -39,6 +40,7 @@ use time::Date;
 pub use keeping::Keeping;
 pub use region::is_region;
 pub use routing::{Bounds, ByClass, Routing, Strategy};
+pub use serving::Serving;
 pub use wildcard::Wildcard;
 
 use crate::catalog::{Catalog, Model};
@@ -91,6 +93,10 @@ pub struct Config {
     pub delivery: Delivery,
     /// Headers by which a caller names the user it asks for (`user_header_name`, `user_header_mappings`).
     pub user_headers: Vec<String>,
+    /// How much is taken on at once, and how Easel stops.
+    pub serving: Serving,
+    /// The files that the config names, beside its own.
+    pub files: Vec<PathBuf>,
     /// How deployments are chosen and tried again.
     pub routing: Routing,
     /// What becomes of calls whose callers are gone.

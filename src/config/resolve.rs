@@ -20,7 +20,7 @@ use super::report::{Report, join, quote};
 use super::section::{Field, Reader, Section, Text, Unset, truth};
 use super::wildcard::{WildDraft, Wildcard};
 use super::{Auth, Config, Deployment, Environment, Mistakes};
-use super::{aliases, delivery, keeping, known, leftovers, models, routing};
+use super::{aliases, delivery, keeping, known, leftovers, models, routing, serving};
 use crate::catalog::Catalog;
 
 /// Longest silence of the upstream: AWS advises at least this for pictures.
@@ -44,11 +44,12 @@ pub(super) fn resolve(
     env: &Environment,
     catalog: &Catalog,
 ) -> Result<Config, Mistakes> {
-    let mut reader = Reader { env: env.clone(), report: Report::default(), folder, budget: Budget::default() };
+    let mut reader =
+        Reader { env: env.clone(), report: Report::default(), folder, files: Vec::new(), budget: Budget::default() };
     let config = include::gather(yaml, &mut reader).and_then(|top| whole(top, catalog, &mut reader));
-    let Report { mistakes, warnings } = reader.report;
+    let (files, Report { mistakes, warnings }) = (reader.files, reader.report);
     match config {
-        Some(config) if mistakes.is_empty() => Ok(Config { warnings, ..config }),
+        Some(config) if mistakes.is_empty() => Ok(Config { warnings, files, ..config }),
         _ => Err(Mistakes { mistakes, warnings }),
     }
 }
@@ -322,13 +323,9 @@ fn finish(
     let strict_params = reader.switch(easel.take("strict_params")).unwrap_or(false);
     let delivery = delivery::read(easel, reader);
     let keeping = keeping::read(easel, reader);
+    let serving = serving::read(general, easel, reader);
     report_rest(settings, reader);
-    let first = deployments.first().map(|deployment| deployment.alias.clone());
-    if first.is_none() && default_model.is_none() && !names.wildcards.is_empty() {
-        let message = "requests that name no model find none: every entry is a wildcard. Name one for them";
-        reader.warn("easel_settings.default_model", message);
-    }
-    let first = first.or_else(|| names.wildcards.first().map(|wildcard| wildcard.pattern.clone()));
+    let first = first_alias(&deployments, default_model.is_some(), &names, reader);
     Some(Config {
         deployments,
         wildcards: names.wildcards,
@@ -348,10 +345,22 @@ fn finish(
         delivery,
         routing,
         keeping,
+        serving,
+        files: Vec::new(),
         exports: BTreeMap::new(),
         catalog,
         warnings: Vec::new(),
     })
+}
+
+/// The alias of requests that name none, where the config does not say.
+fn first_alias(deployments: &[Arc<Deployment>], said: bool, names: &Names, reader: &mut Reader) -> Option<String> {
+    let first = deployments.first().map(|deployment| deployment.alias.clone());
+    if first.is_none() && !said && !names.wildcards.is_empty() {
+        let message = "requests that name no model find none: every entry is a wildcard. Name one for them";
+        reader.warn("easel_settings.default_model", message);
+    }
+    first.or_else(|| names.wildcards.first().map(|wildcard| wildcard.pattern.clone()))
 }
 
 /// Hosts by name or address, without scheme, port or path.

@@ -87,6 +87,8 @@ pub(super) struct Reader {
     pub(super) report: Report,
     /// Absent where the config is a text without a place.
     pub(super) folder: Option<Folder>,
+    /// The other files that have been read.
+    pub(super) files: Vec<PathBuf>,
     pub(super) budget: Budget,
 }
 

@@ -11,6 +11,7 @@ use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
+use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
@@ -96,6 +97,10 @@ pub(super) async fn access(State(app): State<Arc<App>>, request: Request, next: 
     let mut response = next.run(request).instrument(span).await;
     response.headers_mut().insert(CALL_ID, call_id.unwrap_or_else(|| id_value.clone()));
     response.headers_mut().insert(REQUEST_ID, id_value);
+    if watch.app.standing.is_stopping() {
+        // Its caller takes another connection next time, which leads to whoever goes on.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     watch.status = response.status();
     watch.error = response.extensions().get::<ErrorCode>().map(|code| code.0);
     watch.story = response.extensions().get::<Arc<Story>>().cloned();

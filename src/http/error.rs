@@ -10,6 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{HeaderName, Method, StatusCode};
 use hyper::ext::ReasonPhrase;
 
+use super::crowd::TooMany;
 use crate::auth::Rejection;
 use crate::openai::{ErrorBody, Invalid};
 use crate::router::Failure;
@@ -148,6 +149,27 @@ impl ApiError {
     pub fn lost_call() -> Self {
         let message = "the call that this request has joined ended without an answer. It may have been billed";
         Self { never_again: true, ..Self::new(StatusCode::BAD_GATEWAY, SERVER, "upstream_error", message) }
+    }
+
+    /// There are as many requests under way as may be.
+    pub(super) fn too_many(too_many: TooMany) -> Self {
+        let error = match too_many {
+            TooMany::InAll => {
+                let message = "Easel has as many requests under way as it takes. Try again in a moment";
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, "overloaded", message)
+            }
+            TooMany::OfCaller => {
+                let message = "you have as many requests under way as you may have at once. Wait for one to end";
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message)
+            }
+        };
+        Self { retry_after: Some(Duration::from_secs(1)), ..error }
+    }
+
+    /// The body comes too slowly, or not at all.
+    pub fn slow_body(patience: Duration) -> Self {
+        let message = format!("nothing of the body came for {} seconds", patience.as_secs());
+        Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, "body_timeout", message)
     }
 
     /// A bug of ours.

@@ -10,11 +10,13 @@ use http::request::Parts;
 use tokio_util::task::TaskTracker;
 
 use super::base_url::base_url;
+use super::crowd::Crowd;
 use super::error::ApiError;
 use super::once::Book;
+use super::standing::Standing;
 use crate::auth::{CallerId, Door, key_in};
 use crate::clock::Clock;
-use crate::config::Delivery;
+use crate::config::{Delivery, Serving};
 use crate::fetch::Fetcher;
 use crate::metrics::Metrics;
 use crate::raster::Raster;
@@ -54,6 +56,12 @@ pub struct App {
     pub user_headers: Vec<String>,
     /// Calls that outlive their callers; none where nothing can be kept.
     pub book: Option<Arc<Book>>,
+    /// Who is being served.
+    pub crowd: Arc<Crowd>,
+    /// How much is taken on at once.
+    pub serving: Serving,
+    /// Whether Easel is about to stop.
+    pub standing: Arc<Standing>,
     /// What goes on when its request has ended, or Easel is told to stop.
     pub tasks: TaskTracker,
     /// A prefix under which everything answers too (`SERVER_ROOT_PATH`), such as `/easel`.

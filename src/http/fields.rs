@@ -29,6 +29,9 @@ const MAX_BODY: usize = 200_000_000;
 /// What nobody wants of a body is read for so long at the most.
 const MOST_DRAINING: Duration = Duration::from_secs(5);
 
+/// Longest pause of a body that comes.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// JSON up to this length is held and read at once.
 const MAX_HELD: usize = 256 * 1024;
 
@@ -186,7 +189,9 @@ impl Reading {
         if let Some(begun) = rest.begun.take() {
             return Ok(Some(begun));
         }
-        let piece = rest.stream.next().await.transpose().map_err(|_| ApiError::unreadable_body())?;
+        let piece = tokio::time::timeout(PATIENCE, rest.stream.next()).await;
+        let piece = piece.map_err(|_| ApiError::slow_body(PATIENCE))?;
+        let piece = piece.transpose().map_err(|_| ApiError::unreadable_body())?;
         rest.length += piece.as_ref().map_or(0, Bytes::len);
         if rest.length > MAX_BODY { Err(ApiError::too_large(MAX_BODY)) } else { Ok(piece) }
     }

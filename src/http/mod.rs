@@ -6,6 +6,7 @@ mod access;
 mod base_url;
 mod chat;
 mod chat_sink;
+mod crowd;
 mod drain;
 mod error;
 mod extract;
@@ -23,6 +24,7 @@ mod openapi;
 mod pictures;
 mod plan_headers;
 mod sink;
+mod standing;
 mod status;
 mod transcoding;
 mod validate;
@@ -40,26 +42,30 @@ use http::header::{HOST, ORIGIN};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, Any as AnyValue, CorsLayer};
 
+pub use crowd::Crowd;
 pub use error::ApiError;
 pub use extract::App;
 pub use once::Book;
+pub use standing::Standing;
 
 /// Every route. Each answers with a slash at its end too.
 pub fn app(app: &Arc<App>) -> Router {
+    // Pictures cost money and memory, so there are only so many at once.
+    let paints = middleware::from_fn_with_state(app.clone(), crowd::crowd);
     let routes = [
         ("/", get(status::front_page)),
-        ("/v1/images/generations", post(images::generations)),
-        ("/images/generations", post(images::generations)),
-        ("/v1/images/edits", post(images::edits)),
-        ("/images/edits", post(images::edits)),
-        ("/v1/images/variations", post(images::variations)),
-        ("/images/variations", post(images::variations)),
+        ("/v1/images/generations", post(images::generations).layer(paints.clone())),
+        ("/images/generations", post(images::generations).layer(paints.clone())),
+        ("/v1/images/edits", post(images::edits).layer(paints.clone())),
+        ("/images/edits", post(images::edits).layer(paints.clone())),
+        ("/v1/images/variations", post(images::variations).layer(paints.clone())),
+        ("/images/variations", post(images::variations).layer(paints.clone())),
         ("/v1/images/validate", post(validate::validate)),
         ("/images/validate", post(validate::validate)),
         ("/v1/images/requests/{id}", get(once::collect).delete(once::cancel)),
-        ("/v1/chat/completions", post(chat::completions)),
-        ("/chat/completions", post(chat::completions)),
-        ("/openai/deployments/{*rest}", post(images::of_deployment)),
+        ("/v1/chat/completions", post(chat::completions).layer(paints.clone())),
+        ("/chat/completions", post(chat::completions).layer(paints.clone())),
+        ("/openai/deployments/{*rest}", post(images::of_deployment).layer(paints)),
         ("/files/{pass}/{name}", get(files::file)),
         ("/v1/models", get(status::models)),
         ("/models", get(status::models)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::{Html, IntoResponse, Response};
+use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
 use super::error::ApiError;
@@ -18,8 +19,13 @@ pub(super) async fn liveliness() -> Response {
     json("\"I'm alive!\"".into())
 }
 
-pub(super) async fn readiness() -> Response {
-    json("{\"status\":\"healthy\"}".into())
+/// 503 once Easel is about to stop, so that balancers send requests elsewhere.
+pub(super) async fn readiness(State(app): State<Arc<App>>) -> Response {
+    app.standing.ask(app.clock.unix());
+    match app.standing.is_stopping() {
+        false => json("{\"status\":\"healthy\"}".into()),
+        true => (StatusCode::SERVICE_UNAVAILABLE, json("{\"status\":\"stopping\"}".into())).into_response(),
+    }
 }
 
 pub(super) async fn metrics(
@@ -31,6 +37,7 @@ pub(super) async fn metrics(
     }
     key_life::measure(&app).await;
     app.router.measure();
+    app.metrics.serving.painting.set(app.crowd.size().into());
     if let Some(book) = &app.book {
         book.measure();
     }

@@ -4,6 +4,7 @@
 
 mod keeping;
 mod routing;
+mod serving;
 
 use std::sync::atomic::AtomicU64;
 
@@ -17,6 +18,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 pub use keeping::Keeping;
 pub use routing::{AliasLabels, DeploymentLabels, Routing};
+pub use serving::Serving;
 
 /// A finished request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -82,6 +84,8 @@ pub struct Metrics {
     pub routing: Routing,
     /// Of calls that outlive their callers.
     pub keeping: Keeping,
+    /// Of Easel itself.
+    pub serving: Serving,
 }
 
 impl Default for Metrics {
@@ -107,6 +111,7 @@ impl Metrics {
             key_life: Family::default(),
             routing: Routing::default(),
             keeping: Keeping::default(),
+            serving: Serving::default(),
         };
         metrics.registered()
     }
@@ -126,6 +131,7 @@ impl Metrics {
         r.register("key_seconds_left", "Life of Bedrock API keys that have an end", self.key_life.clone());
         self.routing.register(r);
         self.keeping.register(r);
+        self.serving.register(r);
         self
     }
 

@@ -2,10 +2,16 @@
 //!
 //! Must not decide anything that one of them could decide.
 
+mod accept;
+mod beside;
+mod build;
+mod current;
+mod orders;
+mod patient;
+mod reload;
 mod tls;
 mod watch_keys;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,31 +19,28 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use axum::serve::ListenerExt;
-use futures_util::future::join_all;
+use hyper_util::server::graceful::GracefulShutdown;
 use reqwest::Certificate;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
+pub use orders::{Orders, Stop};
+pub use reload::{Read, Source};
 pub use tls::Tls;
 use tls::TlsListener;
 
-use crate::auth::Door;
-use crate::bedrock::{Client, describe_auth, key_problems};
 use crate::blob::Spooler;
 use crate::clock::Clock;
-use crate::config::{Auth, Config};
-use crate::fetch::Fetcher;
-use crate::http::{App, Book, app};
+use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::raster::Raster;
-use crate::router::Router;
-use crate::store::Links;
+use beside::{beside, report};
+use build::Ground;
+use current::Current;
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-
-const FORGETTING: Duration = Duration::from_secs(30);
-
-const CLEANING: Duration = Duration::from_secs(10 * 60);
+/// How long whoever asks for readiness needs to hear that Easel stops, and to send his requests elsewhere.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What a server is built from.
 #[derive(Debug)]
@@ -65,8 +68,9 @@ pub struct Options {
 pub struct Server {
     listener: TcpListener,
     tls: Option<Tls>,
-    app: Arc<App>,
-    config: Config,
+    ground: Ground,
+    current: Arc<Current>,
+    config: Arc<Config>,
 }
 
 /// Why a server cannot start.
@@ -104,49 +108,25 @@ impl Server {
     /// Builds everything and listens.
     pub async fn bind(options: Options) -> Result<Self, StartError> {
         let Options { config, address, clock, chance, root_path, tls, certificates, spool } = options;
-        let door = Door::new(config.master_key.clone(), config.permit_weak_key);
-        if !door.may_listen(address.ip()) {
-            return Err(StartError::WeakKey { address });
-        }
+        let ground = Ground {
+            address,
+            clock,
+            root_path,
+            scheme: if tls.is_some() { "https" } else { "http" },
+            certificates,
+            raster: Raster::new(Spooler::new(spool)),
+            metrics: Arc::new(Metrics::new()),
+            tasks: TaskTracker::new(),
+            crowd: Arc::default(),
+            standing: Arc::default(),
+            book: Mutex::default(),
+            chance: Mutex::new(chance),
+            started: clock.unix(),
+        };
+        let app = ground.build(&config)?;
         let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         report(&config, clock);
-        let metrics = Arc::new(Metrics::new());
-        let raster = Raster::new(Spooler::new(spool));
-        let client = Client::new(clock, certificates);
-        let router = Router::new(&config, client, raster.clone(), clock, metrics.clone());
-        let (strict_params, open_metrics, started) = (config.strict_params, config.open_metrics, clock.unix());
-        let chance = Mutex::new(chance);
-        let key_header = config.key_header.clone();
-        let links = match Links::open(&config.delivery, clock) {
-            Ok(links) => Some(links),
-            Err(why) => {
-                tracing::warn!("pictures are handed over as base64 only, for links are off: {why}");
-                None
-            }
-        };
-        let tasks = TaskTracker::new();
-        let book = book(&config, clock, &metrics, &tasks);
-        let app = Arc::new(App {
-            book,
-            tasks,
-            user_headers: config.user_headers.clone(),
-            router: Arc::new(router),
-            links,
-            delivery: config.delivery.clone(),
-            scheme: if tls.is_some() { "https" } else { "http" },
-            raster,
-            fetcher: Fetcher::new(config.picture_hosts.clone()),
-            door,
-            metrics,
-            clock,
-            chance,
-            open_metrics,
-            strict_params,
-            key_header,
-            root_path,
-            started,
-        });
-        Ok(Self { listener, tls, app, config })
+        Ok(Self { listener, tls, ground, current: Current::new(app), config: Arc::new(config) })
     }
 
     /// Where it listens.
@@ -154,128 +134,125 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Answers until `shutdown` is ready, then lets requests under way end.
-    pub async fn run(self, shutdown: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-        tracing::info!("listening on {}://{}", self.app.scheme, self.address()?);
+    /// Answers until it is told to stop, then lets what is under way end. Every order is obeyed as it comes.
+    pub async fn run(self, orders: Orders) -> io::Result<()> {
+        let (scheme, address) = (self.ground.scheme, self.address()?);
+        tracing::info!("listening on {scheme}://{address}");
+        let Self { listener, tls, ground, current, config } = self;
+        let ground = Arc::new(ground);
+        let Orders { stop, at_once, source } = orders;
         #[expect(clippy::disallowed_methods, reason = "it is stopped when serving ends")]
-        let beside = tokio::spawn(beside(self.app.clone(), self.config));
-        let routes = app(&self.app).into_make_service_with_connect_info::<SocketAddr>();
-        let served = match self.tls {
-            Some(tls) => {
-                // Tapped for its addresses: axum knows them of no other listener but its own.
-                let listener = TlsListener::new(self.listener, tls)?.tap_io(|_| ());
-                axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
-            }
+        let beside = tokio::spawn(change(ground.clone(), current.clone(), config.clone(), source));
+        let stop = pause(ground.clone(), current.clone(), stop);
+        let most = config.serving.max_connections;
+        let connections = match tls {
+            Some(tls) => accept::accept(TlsListener::new(listener, tls)?, current.clone(), most, stop).await,
             None => {
                 // Small replies must not wait for the kernel to fill a packet.
-                let listener = self.listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-                axum::serve(listener, routes).with_graceful_shutdown(shutdown).await
+                let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+                accept::accept(listener, current.clone(), most, stop).await
             }
         };
         beside.abort();
-        served
+        end(&ground, connections, current.app().serving.deadline, at_once).await;
+        Ok(())
     }
 }
 
-/// What goes on beside serving.
-async fn beside(app: Arc<App>, config: Config) {
-    let clock = app.clock;
-    let looking = look_for_credentials(app.clone());
-    tokio::join!(looking, remind_daily(config, clock), watch_keys::watch(app.clone()), forget(app.clone()), clean(app));
-}
-
-/// Removes pictures whose links have expired, at once and then now and again.
-async fn clean(app: Arc<App>) {
-    let Some(links) = &app.links else { return };
-    loop {
-        if let Err(error) = links.clean().await {
-            tracing::warn!(detail = %error, "the place of pictures behind links cannot be cleaned: see easel_settings.links");
-        }
-        tokio::time::sleep(CLEANING).await;
-    }
-}
-
-/// What is kept of calls whose callers are gone, where that can be.
-fn book(config: &Config, clock: Clock, metrics: &Arc<Metrics>, tasks: &TaskTracker) -> Option<Arc<Book>> {
-    if !config.keeping.enabled {
-        return None;
-    }
-    let hint = "Set easel_settings.data_dir or EASEL_DATA_DIR to a folder that Easel may write";
-    let opened = match &config.delivery.data_dir {
-        Some(data_dir) => Book::open(data_dir, config.keeping.clone(), clock, metrics.clone(), tasks.clone())
-            .map_err(|error| format!("{}: {error}. {hint}", data_dir.display())),
-        None => Err(format!("there is no folder for them. {hint}")),
+/// Serves one config after the other, with what goes on beside each.
+async fn change(ground: Arc<Ground>, current: Arc<Current>, first: Arc<Config>, source: Option<Source>) {
+    let mut config = first;
+    let mut source = source;
+    let mut seen = match &source {
+        Some(source) => source.look(&config.files).await,
+        None => Vec::new(),
     };
-    match opened {
-        Ok(book) => Some(book),
-        Err(why) => {
-            tracing::warn!("a caller who hangs up loses his picture, for replies are not kept: {why}");
-            None
-        }
-    }
-}
-
-/// Forgets kept replies that nobody has come back for.
-async fn forget(app: Arc<App>) {
-    let Some(book) = &app.book else { return };
     loop {
-        book.clean().await;
-        tokio::time::sleep(FORGETTING).await;
+        let _beside = Beside::start(current.app(), config.clone());
+        config = match &mut source {
+            Some(source) => next(&ground, &current, source, &config, &mut seen).await,
+            None => std::future::pending().await,
+        };
     }
 }
 
-/// Says once a day which models have ended or soon will: nobody reads the start of a log that is months old.
-async fn remind_daily(config: Config, clock: Clock) {
+/// Waits for a config that can be used, and puts it in its place.
+async fn next(
+    ground: &Ground,
+    current: &Current,
+    source: &mut Source,
+    used: &Config,
+    seen: &mut Vec<u8>,
+) -> Arc<Config> {
     loop {
-        tokio::time::sleep(DAY).await;
-        for notice in config.life(clock.today()) {
-            tracing::warn!("config: {notice}");
+        let read = source.next(&used.files, seen).await;
+        let built = read.and_then(|config| match ground.build(&config) {
+            Ok(app) => Ok((config, app)),
+            Err(error) => Err(vec![error.to_string()]),
+        });
+        match built {
+            Ok((config, app)) => {
+                report(&config, ground.clock);
+                current.replace(app);
+                ground.metrics.serving.reload("ok");
+                tracing::info!("the config has been read again; requests under way end with the one they began with");
+                return Arc::new(config);
+            }
+            Err(mistakes) => {
+                ground.metrics.serving.reload("mistakes");
+                for mistake in mistakes {
+                    tracing::error!("config: {mistake}");
+                }
+                tracing::error!("the config has changed and cannot be used, so nothing changes");
+            }
         }
     }
 }
 
-/// What an operator should know at start: one line for each deployment, and what is wrong with it.
-fn report(config: &Config, clock: Clock) {
-    for notice in config.warnings.iter().chain(&config.life(clock.today())) {
-        tracing::warn!("config: {notice}");
-    }
-    for deployment in &config.deployments {
-        let how = describe_auth(deployment, clock);
-        tracing::info!("{} paints with {} in {}, {how}", deployment.alias, deployment.model_id, deployment.region);
-        for problem in key_problems(deployment, clock.now()) {
-            tracing::warn!("{problem}");
-        }
-    }
-    for wildcard in &config.wildcards {
-        let models: Vec<_> = wildcard.deployments().map(|deployment| deployment.model.id.as_str()).collect();
-        tracing::info!("{} paints with {}, as a request says", wildcard.pattern, models.join(", "));
-    }
-    if config.master_key.is_none() {
-        tracing::warn!("there is no master key: callers need none, and only this machine's are answered");
+/// What goes on beside serving, until this is dropped.
+struct Beside(JoinHandle<()>);
+
+impl Beside {
+    fn start(app: Arc<crate::http::App>, config: Arc<Config>) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "it is stopped with its config")]
+        Self(tokio::spawn(beside(app, config)))
     }
 }
 
-/// Looks once whether there are credentials to sign with, so that a start without any says so before the first
-/// request. All at once: deployments that share a source share its answer, and a slow one holds nobody up.
-async fn look_for_credentials(app: Arc<App>) {
-    let deployments = app.router.table().deployments();
-    let signing = deployments.filter(|d| !d.mock && !matches!(d.auth, Auth::Bearer { .. }));
-    let lookups = signing.map(|deployment| {
-        let client = app.router.client();
-        async move { (deployment.alias.clone(), client.find_credentials(deployment).await) }
-    });
-    let mut missing = BTreeMap::<String, BTreeSet<String>>::new();
-    for (alias, found) in join_all(lookups).await {
-        if let Err(error) = found {
-            missing.entry(error.to_string()).or_default().insert(format!("'{alias}'"));
-        }
+impl Drop for Beside {
+    fn drop(&mut self) {
+        self.0.abort();
     }
-    for (detail, aliases) in missing {
-        let aliases = aliases.into_iter().collect::<Vec<_>>().join(", ");
-        tracing::warn!(
-            detail,
-            "missing credentials: {aliases} cannot be signed for. Set AWS_BEARER_TOKEN_BEDROCK, or AWS access keys, or \
-             run with a profile or a role"
-        );
-    }
+}
+
+/// Ready when connections are no longer taken: after the order, and a while in which those who ask hear of it.
+async fn pause(ground: Arc<Ground>, current: Arc<Current>, stop: impl Future<Output = Stop>) {
+    let order = stop.await;
+    ground.standing.stop();
+    ground.metrics.serving.stopping.set(1);
+    let asked = ground.standing.is_asked(ground.clock.unix());
+    let usual = if asked { GRACE } else { Duration::ZERO };
+    let grace = match order {
+        Stop::Interrupted => Duration::ZERO,
+        Stop::Told => current.app().serving.grace.unwrap_or(usual),
+    };
+    let under_way = ground.crowd.size();
+    tracing::info!(under_way, grace_ms = grace.as_millis(), "stopping: requests under way may end");
+    tokio::time::sleep(grace).await;
+}
+
+/// Waits for what is under way, with and without its caller, as long as it may take.
+async fn end(ground: &Ground, connections: GracefulShutdown, deadline: Duration, at_once: impl Future<Output = ()>) {
+    ground.tasks.close();
+    let all = async {
+        connections.shutdown().await;
+        ground.tasks.wait().await;
+    };
+    let why = tokio::select! {
+        () = all => return tracing::info!("stopped"),
+        () = tokio::time::sleep(deadline) => "they took longer than easel_settings.shutdown.deadline",
+        () = at_once => "a second order came",
+    };
+    let (with_caller, without) = (ground.crowd.size(), ground.tasks.len());
+    tracing::warn!(with_caller, without, "stopped with requests under way: {why}");
 }

@@ -170,7 +170,7 @@ async fn version_six_of_the_internet_protocol() {
     }
     let server = start("[::1]", &[]).await.unwrap();
     let url = format!("http://{}/health/liveliness", server.address().unwrap());
-    let serving = tokio::spawn(server.run(std::future::pending()));
+    let serving = tokio::spawn(server.run(easel::server::Orders::none()));
     assert_eq!(client().get(url).send().await.unwrap().status(), 200);
     serving.abort();
 }

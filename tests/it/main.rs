@@ -20,12 +20,14 @@ mod formats;
 mod from_litellm;
 mod generations;
 mod keys;
+mod life;
 mod linked;
 mod links;
 mod litellm_keys;
 
 mod memory;
 mod openapi;
+mod overload;
 mod parameters;
 mod pay_once;
 mod proxies;

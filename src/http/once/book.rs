@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use axum::response::Response;
 use http::response::Parts;
@@ -26,7 +26,7 @@ use crate::store::{Body, Kept, Label};
 #[derive(Debug)]
 pub struct Book {
     kept: Kept,
-    settings: Keeping,
+    settings: RwLock<Keeping>,
     clock: Clock,
     metrics: Arc<Metrics>,
     /// What goes on when Easel is told to stop.
@@ -68,7 +68,17 @@ impl Book {
                 pages.enter(&call);
             }
         }
+        let settings = RwLock::new(settings);
         Ok(Arc::new(Self { kept, settings, clock, metrics, tasks, pages: Mutex::new(pages) }))
+    }
+
+    /// What the operator wants from now on.
+    pub fn set(&self, settings: Keeping) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
+    }
+
+    fn settings(&self) -> Keeping {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn kept(&self) -> &Kept {
@@ -77,7 +87,7 @@ impl Book {
 
     /// Whether calls whose callers go are finished.
     pub(super) fn finishes(&self) -> bool {
-        self.settings.finish
+        self.settings().finish
     }
 
     /// The call of a request with a key: the one that its caller has begun with it, or a new one, which begins now.
@@ -156,7 +166,7 @@ impl Book {
     async fn carry_out(&self, call: Arc<Call>, work: Work) {
         let ending = Ending(&call);
         let outcome = call.carry_out(work, &self.kept).await;
-        let until = self.clock.unix().saturating_add_unsigned(self.settings.window.as_secs());
+        let until = self.clock.unix().saturating_add_unsigned(self.settings().window.as_secs());
         call.expires.store(u64::try_from(until).unwrap_or_default().max(1), Ordering::Relaxed);
         let keeping = &self.metrics.keeping;
         let stays = match outcome {
@@ -218,8 +228,9 @@ impl Book {
         let mut done: Vec<_> = self.pages().calls.values().filter(|call| call.expires() > 0).cloned().collect();
         let mut held: u64 = done.iter().map(|call| call.length()).sum();
         done.sort_by_key(|call| call.expires());
+        let most = self.settings().max_bytes;
         for call in done {
-            if held <= self.settings.max_bytes {
+            if held <= most {
                 break;
             }
             held -= call.length();

@@ -15,6 +15,8 @@ use tokio::net::TcpListener;
 
 /// What a program is started with.
 pub(crate) struct Builder {
+    /// Where it listens.
+    host: &'static str,
     yaml: String,
     env: Vec<(String, String)>,
     home: TempDir,
@@ -29,7 +31,7 @@ pub(crate) struct Child {
     process: Process,
     said: Arc<Mutex<String>>,
     serving: tokio::task::JoinHandle<()>,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Drop for Child {
@@ -44,6 +46,12 @@ impl Drop for Child {
 impl Builder {
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Takes requests on every address of this machine; who tests with it asks loopback.
+    pub(crate) fn everywhere(mut self) -> Self {
+        self.host = "0.0.0.0";
         self
     }
 
@@ -77,7 +85,7 @@ impl Builder {
         let config = self.path("config.yaml");
         std::fs::write(&config, &self.yaml).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_easel"))
-            .args(["--port", "0", "--host", "127.0.0.1", "--config"])
+            .args(["--port", "0", "--host", self.host, "--config"])
             .arg(&config)
             .env_clear()
             .env("PATH", std::env::var("PATH").unwrap())
@@ -106,14 +114,14 @@ impl Builder {
                 *hearing.lock().unwrap() += &format!("{line}\n");
             }
         });
-        Child { url, emulator, upstream, process, said, serving, _home: self.home }
+        Child { url, emulator, upstream, process, said, serving, home: self.home }
     }
 }
 
 impl Child {
     /// A program with this config, no credentials, and no metadata service to ask for them.
     pub(crate) fn with(yaml: &str) -> Builder {
-        Builder { yaml: yaml.to_owned(), env: Vec::new(), home: TempDir::new().unwrap() }
+        Builder { host: "127.0.0.1", yaml: yaml.to_owned(), env: Vec::new(), home: TempDir::new().unwrap() }
     }
 
     /// Asks for a small picture; nothing is tried again.
@@ -136,6 +144,33 @@ impl Child {
     /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.process.id()
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    pub(crate) fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
+    }
+
+    /// Waits until it has ended; with which status.
+    pub(crate) async fn end(&mut self) -> Option<i32> {
+        for _ in 0..3000 {
+            if let Some(status) = self.process.try_wait().unwrap() {
+                return status.code();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("it does not end: {}", self.said());
+    }
+
+    /// A file of its home.
+    pub(crate) fn path(&self, path: &str) -> PathBuf {
+        self.home.path().join(path)
+    }
+
+    /// Writes a file of its home anew.
+    pub(crate) fn rewrite(&self, path: &str, text: &str) {
+        std::fs::write(self.path(path), text).unwrap();
     }
 
     /// What it has said so far.

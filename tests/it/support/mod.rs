@@ -155,7 +155,7 @@ impl Builder {
         let serving = emulator.clone();
         let servers = vec![
             tokio::spawn(async move { serving.serve(listener, std::future::pending()).await.unwrap() }),
-            tokio::spawn(async move { server.run(std::future::pending()).await.unwrap() }),
+            tokio::spawn(async move { server.run(easel::server::Orders::none()).await.unwrap() }),
         ];
         TestProxy { url, emulator, upstream, client: client(), servers }
     }

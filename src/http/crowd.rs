@@ -1,0 +1,143 @@
+//! How many requests for pictures are under way, in all and for each caller, and no more than that.
+//!
+//! Must not make anyone wait: whoever is too many is told so at once.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::error::ApiError;
+use super::extract::{App, Caller};
+use crate::auth::CallerId;
+use crate::config::Serving;
+
+/// Everybody who is being served.
+#[derive(Debug, Default)]
+pub struct Crowd(Mutex<Heads>);
+
+#[derive(Debug, Default)]
+struct Heads {
+    all: u32,
+    callers: HashMap<CallerId, u32>,
+}
+
+/// Why one more is too many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum TooMany {
+    /// For Easel.
+    InAll,
+    /// Of this caller.
+    OfCaller,
+}
+
+/// A place in the crowd, until it is dropped.
+struct Place {
+    crowd: Arc<Crowd>,
+    caller: CallerId,
+}
+
+impl Crowd {
+    fn enter(self: &Arc<Self>, caller: CallerId, bounds: &Serving) -> Result<Place, TooMany> {
+        let mut heads = self.heads();
+        let own = heads.callers.get(&caller).copied().unwrap_or_default();
+        if heads.all >= bounds.max_in_flight {
+            return Err(TooMany::InAll);
+        }
+        if bounds.max_in_flight_per_caller.is_some_and(|most| own >= most) {
+            return Err(TooMany::OfCaller);
+        }
+        heads.all += 1;
+        heads.callers.insert(caller.clone(), own + 1);
+        Ok(Place { crowd: self.clone(), caller })
+    }
+
+    /// How many there are.
+    pub fn size(&self) -> u32 {
+        self.heads().all
+    }
+
+    fn heads(&self) -> MutexGuard<'_, Heads> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut heads = self.crowd.heads();
+        heads.all -= 1;
+        if let Some(own) = heads.callers.get_mut(&self.caller) {
+            *own -= 1;
+            if *own == 0 {
+                heads.callers.remove(&self.caller);
+            }
+        }
+    }
+}
+
+/// Lets a request in if there is a place for it, before anything of its body is read.
+pub(super) async fn crowd(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, ApiError> {
+    let (mut parts, body) = request.into_parts();
+    let caller = Caller::from_request_parts(&mut parts, &app).await?;
+    let place = app.crowd.enter(caller.id, &app.serving).map_err(|too_many| {
+        app.metrics.serving.refuse(match too_many {
+            TooMany::InAll => "in_flight",
+            TooMany::OfCaller => "in_flight_of_caller",
+        });
+        ApiError::too_many(too_many)
+    })?;
+    let response = next.run(Request::from_parts(parts, body)).await;
+    Ok(response.map(|body| Body::new(InPlace { body, _place: place })))
+}
+
+/// A reply that takes a place as long as it is being read.
+struct InPlace {
+    body: Body,
+    _place: Place,
+}
+
+impl HttpBody for InPlace {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_counted_and_given_back() {
+        let bounds = Serving { max_in_flight: 3, max_in_flight_per_caller: Some(2), ..Serving::default() };
+        let crowd = Arc::new(Crowd::default());
+        let enter = |key: &str| crowd.enter(CallerId::new(key, []), &bounds);
+        let (first, _second) = (enter("a"), enter("a"));
+        assert_eq!(enter("a").err(), Some(TooMany::OfCaller));
+        let _third = enter("b");
+        assert_eq!((enter("c").err(), crowd.size()), (Some(TooMany::InAll), 3));
+        drop(first);
+        assert!(enter("a").is_ok());
+        assert_eq!(crowd.heads().callers.len(), 2);
+    }
+}

@@ -1,0 +1,118 @@
+//! Takes connections and answers on them, until it is told to stop; then lets what is under way end.
+//!
+//! Must not know what is answered.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::serve::Listener;
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
+use tower::ServiceExt;
+
+use super::current::Current;
+use super::patient::{Answering, Busy, Patient};
+
+/// A connection between two requests is kept this long: longer than load balancers keep theirs, which would else send a
+/// request into one that is just being closed. AWS's wait up to 350 s where `infrastructure/` has its way.
+const IDLE: Duration = Duration::from_secs(400);
+
+/// Answers on every connection until `stop` is ready. What is under way then is waited for by the answer.
+pub(super) async fn accept<L>(
+    mut listener: L,
+    current: Arc<Current>,
+    most: u32,
+    stop: impl Future<Output = ()>,
+) -> GracefulShutdown
+where
+    L: Listener<Addr = SocketAddr>,
+    L::Io: Unpin,
+{
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
+    let mut stop = std::pin::pin!(stop);
+    loop {
+        // Whoever is too many waits in the kernel's queue.
+        let accepted = async {
+            let place = places.clone().acquire_owned().await;
+            (listener.accept().await, place)
+        };
+        let ((stream, from), place) = tokio::select! {
+            biased;
+            () = &mut stop => return graceful,
+            accepted = accepted => accepted,
+        };
+        let connection = connection(stream, from, current.clone(), &graceful);
+        #[expect(clippy::disallowed_methods, reason = "it ends with its caller, and is waited for when Easel stops")]
+        tokio::spawn(async move {
+            // A connection that breaks has had its say in the access line.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+}
+
+/// One connection, with as many requests as its caller makes until it is to end.
+fn connection<S>(
+    stream: S,
+    from: SocketAddr,
+    current: Arc<Current>,
+    graceful: &GracefulShutdown,
+) -> impl Future<Output = Result<(), hyper::Error>> + Send + use<S>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let busy = Busy::default();
+    let stream = TokioIo::new(Patient::new(stream, busy.clone()));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        let (answering, routes) = (busy.begin(), current.routes());
+        request.extensions_mut().insert(ConnectInfo(from));
+        async move {
+            let response = routes.oneshot(request.map(Body::new)).await;
+            response.map(|response| response.map(|body| Answer { body, _answering: answering }))
+        }
+    });
+    let mut builder = http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
+    graceful.watch(builder.serve_connection(stream, service))
+}
+
+/// A reply's body; its connection is busy until it is dropped.
+struct Answer {
+    body: Body,
+    _answering: Answering,
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,164 @@
+//! A connection that gives up on callers who neither write nor read: a request's head has to come within a while once it
+//! has begun, and what is sent has to be taken.
+//!
+//! Must not mind a connection that rests between two requests: that is hyper's, which ends it later.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// From the first byte of a request's head to its last.
+const HEAD: Duration = Duration::from_secs(30);
+
+/// How long nothing may be taken of a reply: a reader may pause, but not for ever.
+const WRITE: Duration = Duration::from_secs(300);
+
+/// How many requests of a connection are being answered: 0 or 1.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Busy(Arc<AtomicUsize>);
+
+/// A request that is being answered, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Answering(Busy);
+
+impl Busy {
+    pub(super) fn begin(&self) -> Answering {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Answering(self.clone())
+    }
+
+    fn is(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// See above.
+pub(super) struct Patient<S> {
+    stream: S,
+    busy: Busy,
+    /// Until when the head of a request has to be there.
+    head: Option<Pin<Box<Sleep>>>,
+    /// Until when something has to be taken.
+    write: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Patient<S> {
+    pub(super) fn new(stream: S, busy: Busy) -> Self {
+        Self { stream, busy, head: None, write: None }
+    }
+
+    /// Watches a write: it may wait, but not for too long.
+    fn watch<T>(&mut self, polled: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
+        if polled.is_ready() {
+            self.write = None;
+            return polled;
+        }
+        let sleep = self.write.get_or_insert_with(|| after(WRITE));
+        if sleep.as_mut().poll(context).is_ready() { Poll::Ready(Err(too_slow())) } else { Poll::Pending }
+    }
+}
+
+fn after(patience: Duration) -> Pin<Box<Sleep>> {
+    Box::pin(sleep_until(Instant::now() + patience))
+}
+
+fn too_slow() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the caller is too slow")
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if this.busy.is() {
+            // What comes now is a body, which its own reader watches.
+            this.head = None;
+            return polled;
+        }
+        if polled.is_ready() && buffer.filled().len() > before {
+            this.head.get_or_insert_with(|| after(HEAD));
+        }
+        let mut is_late = || this.head.as_mut().is_some_and(|head| head.as_mut().poll(context).is_ready());
+        if polled.is_pending() && is_late() { Poll::Ready(Err(too_slow())) } else { polled }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.watch(polled, context)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.watch(polled, context)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        self.watch(polled, context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_has_begun_has_to_end() {
+        let (mut caller, stream) = duplex(64);
+        let mut patient = Patient::new(stream, Busy::default());
+        let begun = Instant::now();
+        let idle = tokio::time::timeout(Duration::from_secs(200), patient.read_u8()).await;
+        assert!(idle.is_err(), "a connection may rest");
+        caller.write_all(b"G").await.unwrap();
+        assert_eq!(patient.read_u8().await.unwrap(), b'G');
+        let error = patient.read_u8().await.unwrap_err();
+        assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, Duration::from_secs(230)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_may_pause_and_a_reply_has_to_be_taken() {
+        let (mut caller, stream) = duplex(64);
+        let busy = Busy::default();
+        let mut patient = Patient::new(stream, busy.clone());
+        let answering = busy.begin();
+        caller.write_all(b"b").await.unwrap();
+        assert_eq!(patient.read_u8().await.unwrap(), b'b');
+        assert!(tokio::time::timeout(Duration::from_secs(100), patient.read_u8()).await.is_err());
+        let error = patient.write_all(&[0; 100]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        drop(answering);
+        assert!(!busy.is());
+    }
+}

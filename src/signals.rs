@@ -1,0 +1,66 @@
+//! Signals: what the operator or the container engine says to the program while it runs.
+//!
+//! Must not act on them: the server does.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use easel::catalog::Catalog;
+use easel::config::{Config, Mistakes};
+use easel::server::{Orders, Source, Stop};
+use futures_util::FutureExt;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::surroundings::Original;
+
+/// What the operator may say to the server: stop, stop at once, read the config again.
+pub(crate) fn orders(config: PathBuf, original: Original) -> Orders {
+    let (hurry, at_once) = oneshot::channel();
+    let stop = async move {
+        let stop = stopped().await;
+        #[expect(clippy::disallowed_methods, reason = "it ends with the program")]
+        tokio::spawn(async move {
+            stopped().await;
+            let _ = hurry.send(());
+        });
+        stop
+    };
+    let at_once = async move {
+        if at_once.await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    let (wish, wishes) = mpsc::channel(1);
+    // Heard from here on: before, it would end the program.
+    let hangups = signal(SignalKind::hangup());
+    #[expect(clippy::disallowed_methods, reason = "it ends with the program")]
+    tokio::spawn(async move {
+        let Ok(mut hangups) = hangups else { return };
+        while hangups.recv().await.is_some() && wish.send(()).await.is_ok() {}
+    });
+    let files = vec![config.clone(), ".env".into()];
+    let read = Arc::new(move || read_again(&config, &original));
+    Orders { stop: stop.boxed(), at_once: at_once.boxed(), source: Some(Source { read, files, wishes }) }
+}
+
+/// The config as it is now, with `.env` as it is now.
+fn read_again(path: &Path, original: &Original) -> Result<Config, Vec<String>> {
+    let env = original.again().map_err(|error| vec![error])?;
+    let lines = |mistakes: Mistakes| mistakes.mistakes.iter().map(ToString::to_string).collect();
+    Config::load(path, &env, &Catalog::builtin()).map_err(lines)
+}
+
+/// Ready when the operator or the container engine says stop.
+pub(crate) async fn stopped() -> Stop {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut stream) => drop(stream.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => Stop::Interrupted,
+        () = terminate => Stop::Told,
+    }
+}

@@ -1,0 +1,257 @@
+//! Start, change, stop: a config that is read again, an end that loses nothing, replicas that take turns.
+//! Must not stop a process that it has not started.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use reqwest::Response;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::sync::RwLock;
+
+use crate::support::child::Child;
+use crate::support::{CORE, ReadJson, client, header};
+
+/// Core, with what Easel's settings say.
+fn core(settings: &str) -> String {
+    format!("{CORE}easel_settings: {{{settings}}}\n")
+}
+
+/// A program that paints on its emulator.
+async fn started(yaml: &str) -> Child {
+    Child::with(yaml).env("AWS_BEARER_TOKEN_BEDROCK", "emulated").start().await
+}
+
+async fn paint(url: &str, prompt: &str) -> reqwest::Result<Response> {
+    let body = json!({"prompt": prompt}).to_string();
+    client().post(format!("{url}/v1/images/generations")).body(body).send().await
+}
+
+/// Asks for a picture that takes a while; it is under way when this is done.
+async fn begin(
+    child: &Child,
+    seconds: &str,
+    prompt: &'static str,
+) -> tokio::task::JoinHandle<reqwest::Result<Response>> {
+    let (url, before) = (child.url.clone(), child.emulator.calls().len());
+    child.emulator.script([Some(format!("slow={seconds}").parse().unwrap())]);
+    let painting = tokio::spawn(async move { paint(&url, prompt).await });
+    until(|| child.emulator.calls().len() > before).await;
+    painting
+}
+
+async fn until(is_so: impl Fn() -> bool) {
+    for _ in 0..2000 {
+        if is_so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("it is never so");
+}
+
+async fn models(child: &Child) -> Vec<String> {
+    let reply: Value = client().get(format!("{}/v1/models", child.url)).send().await.unwrap().json().await.unwrap();
+    reply["data"].as_array().unwrap().iter().map(|model| model["id"].as_str().unwrap().to_owned()).collect()
+}
+
+async fn whole(response: reqwest::Result<Response>) -> bool {
+    let response = response.unwrap();
+    assert_eq!(response.status(), 200);
+    let reply: Value = response.json().await.unwrap();
+    reply["data"].as_array().unwrap().len() == 1
+}
+
+async fn readiness(url: &str) -> Option<u16> {
+    Some(client().get(format!("{url}/health/readiness")).send().await.ok()?.status().as_u16())
+}
+
+#[tokio::test]
+async fn told_to_stop_it_finishes_what_is_under_way() {
+    let mut child = started(&core("shutdown: {grace: 0.5}")).await;
+    assert_eq!(readiness(&child.url).await, Some(200));
+    let painting = begin(&child, "1", "a cat").await;
+    child.signal("TERM");
+    child.says("stopping").await;
+    assert_eq!(readiness(&child.url).await, Some(503));
+    let late = paint(&child.url, "a cat emulate:tiny").await.unwrap();
+    assert_eq!((late.status().as_u16(), header(late.headers(), "connection")), (200, "close"));
+    assert!(whole(painting.await.unwrap()).await);
+    assert_eq!(child.end().await, Some(0));
+    assert!(child.said().contains("stopped"), "{}", child.said());
+    assert_eq!(readiness(&child.url).await, None);
+}
+
+#[tokio::test]
+async fn nobody_who_asks_means_no_grace_and_a_caller_who_has_gone_is_waited_for() {
+    let data = TempDir::new().unwrap();
+    let builder = Child::with(&core("")).env("AWS_BEARER_TOKEN_BEDROCK", "emulated");
+    let mut child = builder.env("EASEL_DATA_DIR", data.path().to_str().unwrap()).start().await;
+    let painting = begin(&child, "1", "a cat").await;
+    painting.abort();
+    child.says("a caller hung up").await;
+    assert_eq!(kept(&data), 2, "a body and its label");
+    let painting = begin(&child, "1", "a dog").await;
+    painting.abort();
+    let _ = painting.await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    child.signal("TERM");
+    assert_eq!(child.end().await, Some(0));
+    assert!(child.said().contains("grace_ms=0"), "{}", child.said());
+    assert_eq!(kept(&data), 4);
+}
+
+fn kept(data: &TempDir) -> usize {
+    std::fs::read_dir(data.path().join("kept")).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_second_order_or_the_deadline_ends_it_at_once() {
+    let mut child = started(&core("")).await;
+    let _painting = begin(&child, "60", "a cat").await;
+    child.signal("INT");
+    child.says("stopping").await;
+    child.signal("TERM");
+    assert_eq!(child.end().await, Some(0));
+    assert!(child.said().contains("stopped with requests under way: a second order came"), "{}", child.said());
+
+    let mut child = started(&core("shutdown: {deadline: 0.1}")).await;
+    let painting = begin(&child, "60", "a cat").await;
+    child.signal("TERM");
+    assert_eq!(child.end().await, Some(0));
+    assert!(child.said().contains("longer than easel_settings.shutdown.deadline"), "{}", child.said());
+    assert!(painting.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn killed_it_loses_no_reply_that_was_whole() {
+    let data = TempDir::new().unwrap();
+    let start = || {
+        let builder = Child::with(CORE).env("AWS_BEARER_TOKEN_BEDROCK", "emulated");
+        builder.env("EASEL_DATA_DIR", data.path().to_str().unwrap()).start()
+    };
+    let mut child = start().await;
+    begin(&child, "0.5", "a cat").await.abort();
+    child.says("a caller hung up").await;
+    let cut = begin(&child, "60", "a dog").await;
+    child.signal("KILL");
+    assert_eq!(child.end().await, None);
+    assert!(cut.await.unwrap().is_err());
+    let child = start().await;
+    let response = paint(&child.url, "a cat").await.unwrap();
+    assert_eq!(header(response.headers(), "x-easel-replayed"), "true");
+    assert!(whole(Ok(response)).await);
+    assert_eq!(child.emulator.calls().len(), 0);
+}
+
+#[tokio::test]
+async fn a_changed_config_takes_over_and_one_with_mistakes_does_not() {
+    let child = started(CORE).await;
+    assert_eq!(models(&child).await, ["core"]);
+    let painting = begin(&child, "1", "a cat").await;
+    child.rewrite("config.yaml", &CORE.replace("model_name: core", "model_name: renamed"));
+    child.signal("HUP");
+    child.says("the config has been read again").await;
+    assert_eq!(models(&child).await, ["renamed"]);
+    assert!(whole(painting.await.unwrap()).await, "it ends with the config it began with");
+
+    child.rewrite("config.yaml", &CORE.replace("aws_region_name: us-west-2", "aws_region_name: nowhere"));
+    child.signal("HUP");
+    child.says("so nothing changes").await;
+    let said = child.said();
+    assert!(said.contains("model_list[0].litellm_params.aws_region_name"), "{said}");
+    assert_eq!(models(&child).await, ["renamed"]);
+    assert!(whole(paint(&child.url, "a cat emulate:tiny").await).await);
+    let text = client().get(format!("{}/metrics", child.url)).send().await.unwrap().text().await.unwrap();
+    for line in ["easel_config_reloads_total{outcome=\"ok\"} 1", "easel_config_reloads_total{outcome=\"mistakes\"} 1"] {
+        assert!(text.contains(line), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_changes_is_noticed_without_a_signal() {
+    let yaml = format!("include: [more.yaml]\n{CORE}");
+    let more = "general_settings: {litellm_key_header_name: x-one}\n";
+    let builder = Child::with(&yaml).file("more.yaml", more).file(".env", "AWS_BEARER_TOKEN_BEDROCK=first\n");
+    let child = builder.start().await;
+    assert_eq!(paint(&child.url, "a cat").await.unwrap().status(), 500, "the emulator does not know this key");
+    // In place, as a file that is mounted alone has to be.
+    child.rewrite(".env", "AWS_BEARER_TOKEN_BEDROCK=emulated\n");
+    child.says("the config has been read again").await;
+    assert!(whole(paint(&child.url, "a cat emulate:tiny").await).await);
+    child.rewrite("more.yaml", "general_settings: {master_key: sk-of-our-own}\n");
+    for _ in 0..1000 {
+        let status = paint(&child.url, "a cat emulate:tiny").await.unwrap().status();
+        if status == 401 {
+            return;
+        }
+        assert_eq!(status, 200);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("the included file is not read again: {}", child.said());
+}
+
+#[tokio::test]
+async fn a_reload_opens_no_door() {
+    let yaml = format!("{CORE}general_settings: {{master_key: sk-of-our-own}}\n");
+    let builder = Child::with(&yaml).env("AWS_BEARER_TOKEN_BEDROCK", "emulated");
+    let child = builder.everywhere().start().await;
+    child.rewrite("config.yaml", CORE);
+    child.signal("HUP");
+    child.says("there is no master key of your own").await;
+    let url = child.url.replace("0.0.0.0", "127.0.0.1");
+    assert_eq!(paint(&url, "a cat").await.unwrap().status(), 401);
+}
+
+/// Two replicas and whoever sends requests to those that say they are ready.
+struct Balancer(RwLock<Vec<String>>);
+
+impl Balancer {
+    async fn ready(&self, turn: usize) -> String {
+        for _ in 0..1000 {
+            let urls = self.0.read().await.clone();
+            for i in 0..urls.len() {
+                let url = &urls[(turn + i) % urls.len()];
+                if readiness(url).await == Some(200) {
+                    return url.clone();
+                }
+            }
+        }
+        panic!("nobody is ready");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rolling_restarts_lose_no_request() {
+    let yaml = core("shutdown: {grace: 0.5}");
+    let mut replicas = [started(&yaml).await, started(&yaml).await];
+    let balancer = Balancer(RwLock::new(replicas.iter().map(|child| child.url.clone()).collect()));
+    let (balancer, on, asked) = (Arc::new(balancer), Arc::new(AtomicBool::new(true)), Arc::new(AtomicUsize::new(0)));
+    let callers = (0..8).map(|_| {
+        let (balancer, on, asked) = (balancer.clone(), on.clone(), asked.clone());
+        tokio::spawn(async move {
+            let mut answers = 0;
+            while on.load(Ordering::Relaxed) {
+                let url = balancer.ready(asked.fetch_add(1, Ordering::Relaxed)).await;
+                assert!(whole(paint(&url, "a cat emulate:tiny").await).await);
+                answers += 1;
+            }
+            answers
+        })
+    });
+    let callers: Vec<_> = callers.collect();
+    for (i, replica) in replicas.iter_mut().enumerate() {
+        let before = asked.load(Ordering::Relaxed);
+        until(|| asked.load(Ordering::Relaxed) > before + 20).await;
+        replica.signal("TERM");
+        assert_eq!(replica.end().await, Some(0));
+        *replica = started(&yaml).await;
+        balancer.0.write().await[i].clone_from(&replica.url);
+    }
+    on.store(false, Ordering::Relaxed);
+    let answers: usize = join_all(callers).await.into_iter().map(Result::unwrap).sum();
+    assert_eq!(answers, asked.load(Ordering::Relaxed), "each was answered once");
+    assert!(answers > 40);
+}
