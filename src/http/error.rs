@@ -29,7 +29,13 @@ pub struct ApiError {
     retry_after: Option<Duration>,
     /// Set where SDKs must not try again although the status tempts them.
     never_again: bool,
+    /// AWS may bill what brought no picture.
+    paid: bool,
 }
+
+/// An error's mark: the same request may not be sent again for the same money.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MayBeBilled;
 
 /// What the access line says of an error.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +47,16 @@ const SERVER: &str = "server_error";
 impl ApiError {
     fn new(status: StatusCode, kind: &'static str, code: &'static str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { status, kind, code: Some(code), param: None, message, retry_after: None, never_again: false }
+        Self {
+            status,
+            kind,
+            code: Some(code),
+            param: None,
+            message,
+            retry_after: None,
+            never_again: false,
+            paid: false,
+        }
     }
 
     /// No such route.
@@ -147,8 +162,9 @@ impl ApiError {
 
     /// What was joined brought no answer.
     pub fn lost_call() -> Self {
-        let message = "the call that this request has joined ended without an answer. It may have been billed";
-        Self { never_again: true, ..Self::new(StatusCode::BAD_GATEWAY, SERVER, "upstream_error", message) }
+        let message = "the call that this request has joined broke in the middle of its picture. It may have been billed, so \
+                       it is not tried again";
+        Self { never_again: true, paid: true, ..Self::new(StatusCode::BAD_GATEWAY, SERVER, "upstream_error", message) }
     }
 
     /// There are as many requests under way as may be.
@@ -244,11 +260,15 @@ impl From<Failure> for ApiError {
             }
             Failure::Upstream { paid: true } => {
                 let message = "Bedrock's answer was not whole. It may have been billed, so it is not tried again";
-                Self { never_again: true, ..server(StatusCode::BAD_GATEWAY, "upstream_error", message) }
+                Self { never_again: true, paid: true, ..server(StatusCode::BAD_GATEWAY, "upstream_error", message) }
             }
             Failure::TimedOut => {
                 let message = "Bedrock did not answer in time. It may have been billed, so it is not tried again";
-                Self { never_again: true, ..server(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message) }
+                Self {
+                    never_again: true,
+                    paid: true,
+                    ..server(StatusCode::GATEWAY_TIMEOUT, "upstream_timeout", message)
+                }
             }
             Failure::Denied(remedy) => {
                 Self { never_again: true, ..server(StatusCode::INTERNAL_SERVER_ERROR, "upstream_auth", &remedy) }
@@ -296,11 +316,14 @@ fn not_served(alias: &str) -> ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let (reason, code) = (reason_phrase(&self.message), self.code());
-        let Self { status, retry_after, never_again, .. } = self;
+        let Self { status, retry_after, never_again, paid, .. } = self;
         let body = serde_json::to_vec(&self.body()).unwrap_or_default();
         let mut response = Response::new(Body::from(body));
         *response.status_mut() = status;
         response.extensions_mut().insert(code);
+        if paid {
+            response.extensions_mut().insert(MayBeBilled);
+        }
         if let Some(reason) = reason {
             response.extensions_mut().insert(reason);
         }

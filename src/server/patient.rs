@@ -19,9 +19,15 @@ const HEAD: Duration = Duration::from_secs(30);
 /// How long nothing may be taken of a reply: a reader may pause, but not for ever.
 const WRITE: Duration = Duration::from_secs(300);
 
-/// How many requests of a connection are being answered: 0 or 1.
+/// The requests of a connection: whether one is being answered, and how many there have been.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Busy(Arc<AtomicUsize>);
+pub(super) struct Busy(Arc<Requests>);
+
+#[derive(Debug, Default)]
+struct Requests {
+    now: AtomicUsize,
+    ever: AtomicUsize,
+}
 
 /// A request that is being answered, until it is dropped.
 #[derive(Debug)]
@@ -29,18 +35,19 @@ pub(super) struct Answering(Busy);
 
 impl Busy {
     pub(super) fn begin(&self) -> Answering {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.0.now.fetch_add(1, Ordering::Relaxed);
+        self.0.ever.fetch_add(1, Ordering::Relaxed);
         Answering(self.clone())
     }
 
     fn is(&self) -> bool {
-        self.0.load(Ordering::Relaxed) > 0
+        self.0.now.load(Ordering::Relaxed) > 0
     }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        self.0.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.now.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -48,6 +55,8 @@ impl Drop for Answering {
 pub(super) struct Patient<S> {
     stream: S,
     busy: Busy,
+    /// How many requests there had been when it was last read from.
+    requests: usize,
     /// Until when the head of a request has to be there.
     head: Option<Pin<Box<Sleep>>>,
     /// Until when something has to be taken.
@@ -56,7 +65,7 @@ pub(super) struct Patient<S> {
 
 impl<S> Patient<S> {
     pub(super) fn new(stream: S, busy: Busy) -> Self {
-        Self { stream, busy, head: None, write: None }
+        Self { stream, busy, requests: 0, head: None, write: None }
     }
 
     /// Watches a write: it may wait, but not for too long.
@@ -87,9 +96,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         let this = &mut *self;
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let requests = this.busy.0.ever.load(Ordering::Relaxed);
+        if this.requests != requests {
+            // The head that was being waited for has come.
+            this.requests = requests;
+            this.head = None;
+        }
         if this.busy.is() {
             // What comes now is a body, which its own reader watches.
-            this.head = None;
             return polled;
         }
         if polled.is_ready() && buffer.filled().len() > before {
@@ -145,6 +159,17 @@ mod tests {
         assert_eq!(patient.read_u8().await.unwrap(), b'G');
         let error = patient.read_u8().await.unwrap_err();
         assert_eq!((error.kind(), begun.elapsed()), (io::ErrorKind::TimedOut, Duration::from_secs(230)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_has_ended_is_not_waited_for() {
+        let (mut caller, stream) = duplex(64);
+        let busy = Busy::default();
+        let mut patient = Patient::new(stream, busy.clone());
+        caller.write_all(b"G").await.unwrap();
+        assert_eq!(patient.read_u8().await.unwrap(), b'G');
+        drop(busy.begin());
+        assert!(tokio::time::timeout(Duration::from_secs(100), patient.read_u8()).await.is_err(), "it rests again");
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@
 mod broken_upstream;
 mod catalogue;
 mod chain;
+mod chaos;
 mod chat;
 mod check;
 mod config;

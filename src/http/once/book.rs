@@ -96,7 +96,7 @@ impl Book {
         let asked = WhoAndWhat { later: ticket.later, ..who_and_what(ticket, request, false) };
         let call = {
             let mut pages = self.pages();
-            if let Some(call) = pages.with_key(&asked).filter(|call| self.is_good(call)) {
+            if let Some(call) = pages.with_key(&asked).filter(|call| self.is_there(call)) {
                 if call.asked.request != asked.request {
                     return Err(ApiError::key_reused());
                 }
@@ -120,7 +120,7 @@ impl Book {
         let request = ticket.print.digest().await.ok()?;
         let mut pages = self.pages();
         let calls = pages.abandoned.get_mut(ticket.caller.as_str())?;
-        let place = calls.iter().position(|call| call.asked.request == request && self.is_good(call))?;
+        let place = calls.iter().position(|call| call.asked.request == request && self.is_there(call))?;
         let call = calls.remove(place);
         self.count_taking(&call);
         Some(call)
@@ -139,7 +139,7 @@ impl Book {
             book.metrics.keeping.orphans.inc();
             book.carry_out(call.clone(), work).await;
             book.metrics.keeping.orphans.dec();
-            let reply = if call.is_good() { "whole" } else { "broken" };
+            let reply = if call.is_broken() { "broken" } else { "whole" };
             tracing::info!(
                 alias = call.asked.alias,
                 reply,
@@ -183,11 +183,12 @@ impl Book {
                     false
                 }
             },
-            Outcome::Answered => {
+            // What may have been billed is not tried again: whoever comes back is told what became of it.
+            Outcome::Answered { paid } => {
                 call.end(End::Whole);
-                call.asked.later
+                call.asked.later || paid
             }
-            Outcome::Broken => call.asked.later && !call.stop.is_cancelled(),
+            Outcome::Broken => !call.stop.is_cancelled(),
             Outcome::Unkept(why) => {
                 self.lost(&why);
                 false
@@ -262,8 +263,8 @@ impl Book {
         if call.is_under_way() { &keeping.joined } else { &keeping.replayed }.inc();
     }
 
-    fn is_good(&self, call: &Call) -> bool {
-        call.is_good() && (call.expires() == 0 || self.is_fresh(call))
+    fn is_there(&self, call: &Call) -> bool {
+        call.expires() == 0 || self.is_fresh(call)
     }
 
     fn is_fresh(&self, call: &Call) -> bool {
@@ -339,7 +340,7 @@ impl Drop for Claim {
             (true, Err(_)) => {}
             (false, _) => {
                 let mut pages = self.book.pages();
-                if call.is_good() && pages.calls.contains_key(&call.id) {
+                if pages.calls.contains_key(&call.id) {
                     pages.abandoned.entry(call.asked.caller.clone()).or_default().push(call);
                 }
             }

@@ -12,6 +12,7 @@ use http::response::Parts;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::super::error::MayBeBilled;
 use super::Work;
 use crate::store::{Body as Keeping, BodyReader, Kept};
 
@@ -65,8 +66,8 @@ pub(super) enum End {
 pub(super) enum Outcome {
     /// A reply with pictures, whole, to be kept.
     Painted(Parts, Keeping),
-    /// Another reply, which has been written for those who wait.
-    Answered,
+    /// Another reply, which has been written for those who wait; whether it may be billed all the same.
+    Answered { paid: bool },
     /// Nothing whole.
     Broken,
     /// The folder does not take it; the text is for the log.
@@ -84,9 +85,9 @@ impl Call {
         self.progress.borrow().end.is_none()
     }
 
-    /// Whether it is worth to be had: under way, or whole.
-    pub(super) fn is_good(&self) -> bool {
-        self.progress.borrow().end != Some(End::Broken)
+    /// Whether nothing more will come, and what there is lacks its end.
+    pub(super) fn is_broken(&self) -> bool {
+        self.progress.borrow().end == Some(End::Broken)
     }
 
     pub(super) fn expires(&self) -> u64 {
@@ -137,6 +138,9 @@ impl Call {
                 Err(error) => return Outcome::Unkept(error.to_string()),
             }
         }
-        if parts.status.is_success() { Outcome::Painted(parts, file) } else { Outcome::Answered }
+        match parts.status.is_success() {
+            true => Outcome::Painted(parts, file),
+            false => Outcome::Answered { paid: parts.extensions.get::<MayBeBilled>().is_some() },
+        }
     }
 }

@@ -38,10 +38,14 @@ struct Follower {
 impl Book {
     /// The reply of a call. `replayed` is said to whoever did not ask first: he pays nothing.
     pub(super) async fn follow(self: &Arc<Self>, call: Arc<Call>, replayed: bool) -> Result<Response, ApiError> {
-        let claim = Claim::new(self.clone(), call.clone());
+        let mut claim = Claim::new(self.clone(), call.clone());
         let mut progress = call.progress.subscribe();
         let begun = progress.wait_for(|progress| progress.head.is_some() || progress.end.is_some()).await;
         let head = begun.ok().and_then(|progress| progress.head.clone()).ok_or_else(ApiError::lost_call)?;
+        if call.is_broken() {
+            claim.is_met();
+            return Err(ApiError::lost_call());
+        }
         let (status, alias) = (head.status, call.asked.alias.clone());
         let follower = Follower { book: self.clone(), call, progress, body: None, at: 0, claim, done: false };
         let mut response = Response::from_parts(head, Body::from_stream(follower.into_stream()));
@@ -84,7 +88,11 @@ impl Follower {
                 self.claim.is_met();
                 None
             }
-            Some(End::Broken) | None => Some(Err(Broken::new("the call that is followed broke"))),
+            Some(End::Broken) | None => {
+                // He has seen it, and pays for no second one by coming back.
+                self.claim.is_met();
+                Some(Err(Broken::new("the call that is followed broke")))
+            }
         }
     }
 
