@@ -5,23 +5,26 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'TEXT'
-usage: ./run-tests.sh [--quick | --litellm]
+usage: ./run-tests.sh [--quick | --litellm | --chaos]
 
   Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
   clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto). What
   those need is installed into target/clients.
 
   --quick    stop after the Rust tests
+  --chaos    at the end, ten long runs of tests/it/chaos, each with a new seed; takes about five minutes more
   --litellm  at the end, ask a LiteLLM from PyPI the same as Easel; takes five minutes more
 TEXT
 }
 
 quick=false
 litellm=false
+chaos=false
 for argument in "$@"; do
   case $argument in
     --quick) quick=true ;;
     --litellm) litellm=true ;;
+    --chaos) chaos=true ;;
     -h | --help) usage; exit ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -172,6 +175,13 @@ with_pytest() { # the environment's folder, then pytest's arguments
 # In the folder above's target, so that what both need is fetched and built once.
 with_cargo() { CARGO_TARGET_DIR=$PWD/target cargo test --locked --manifest-path "$rust_clients" --tests; }
 
+long_chaos() {
+  for ((round = 0; round < 10; round++)); do
+    EASEL_CHAOS_SEED=$RANDOM$RANDOM EASEL_CHAOS_REQUESTS=${EASEL_CHAOS_REQUESTS:-5000} \
+      cargo test --locked --test it chaos -- --nocapture || return
+  done
+}
+
 with_node() { (cd "$clients/node" && node --test --test-reporter=spec --test-timeout=120000 ./*.test.mjs); }
 
 stage "format" check_format
@@ -192,6 +202,9 @@ stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" \
 stage "LangChain and LlamaIndex" with_pytest "$clients/py-langchain" test_langchain.py
 stage "Node clients" with_node
 stage "async-openai" with_cargo
+if $chaos; then
+  stage "chaos" long_chaos
+fi
 if $litellm; then
   stage "beside LiteLLM" tests/litellm/run.sh
 fi

@@ -238,18 +238,12 @@ impl From<Failure> for ApiError {
             ),
             Failure::Throttled(wait) => {
                 let message = "Bedrock takes no more requests for now. Try again later, or ask AWS for a higher quota";
-                let error =
-                    Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
-                Self { retry_after: Some(wait), ..error }
+                rate_limited(message.to_owned(), wait)
             }
             Failure::Busy { alias, wait } => {
-                let message = format!(
-                    "'{}' has as many requests as it takes, and too many wait already. Try again later",
-                    excerpt(&alias)
-                );
-                let error =
-                    Self::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
-                Self { retry_after: Some(wait), ..error }
+                let alias = excerpt(&alias);
+                let why = "has as many requests as it takes, and too many wait already. Try again later";
+                rate_limited(format!("'{alias}' {why}"), wait)
             }
             Failure::Unavailable(wait) => {
                 let message = "Bedrock is not available for now. Try again later";
@@ -295,6 +289,11 @@ impl ApiError {
     pub(super) fn body(self) -> ErrorBody {
         ErrorBody::new(self.message, self.kind, self.param, self.code)
     }
+}
+
+fn rate_limited(message: String, wait: Duration) -> ApiError {
+    let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
+    ApiError { retry_after: Some(wait), ..error }
 }
 
 fn unknown_model(alias: &str, served: &[String]) -> ApiError {

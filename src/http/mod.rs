@@ -138,3 +138,26 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     tracing::error!(what = what.unwrap_or("unknown"), "a request panicked");
     ApiError::internal().into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_panic_is_an_error_of_one_request() {
+        let routes: Router = Router::new()
+            .route("/bad", get(|| async { panic!("a bug") as Response }))
+            .route("/good", get(|| async { "good" }))
+            .layer(CatchPanicLayer::custom(panicked));
+        let ask = |path: &str| routes.clone().oneshot(Request::get(path).body(Body::empty()).unwrap());
+        let bad = ask("/bad").await.unwrap();
+        assert_eq!(bad.status(), 500);
+        let envelope = to_bytes(bad.into_body(), 1000).await.unwrap();
+        let envelope: serde_json::Value = serde_json::from_slice(&envelope).unwrap();
+        assert_eq!(envelope["error"]["code"], "internal_error");
+        assert!(!envelope.to_string().contains("a bug"), "it is for the log");
+        assert_eq!(ask("/good").await.unwrap().status(), 200);
+    }
+}

@@ -82,6 +82,13 @@ impl Routing {
         r.register("deployment_rests", "Times that a deployment was put to rest or throttled", self.rests.clone());
     }
 
+    /// An alias is served: its counters stand at zero until something happens, so that a first time is seen as a rise.
+    pub fn serve(&self, alias: &str) {
+        for family in [&self.retries, &self.over_budget, &self.refused] {
+            drop(family.get_or_create(&AliasLabels { alias: alias.to_owned() }));
+        }
+    }
+
     /// A call was to be made again, and was, if the budget allowed it.
     pub fn tried_again(&self, alias: &str, within_budget: bool) {
         let family = if within_budget { &self.retries } else { &self.over_budget };

@@ -39,6 +39,13 @@ pub struct Serving {
 
 impl Serving {
     pub(super) fn register(&self, r: &mut Registry) {
+        // They stand at zero until something happens.
+        for reason in ["in_flight", "in_flight_of_caller"] {
+            drop(self.refused.get_or_create(&ReasonLabels { reason }));
+        }
+        for outcome in ["ok", "mistakes"] {
+            drop(self.reloads.get_or_create(&OutcomeLabels { outcome }));
+        }
         r.register("requests_refused", "Requests refused because there were too many", self.refused.clone());
         r.register("config_reloads", "Times that the config was read again", self.reloads.clone());
         let help = "When the config in use was read, as a Unix time";

@@ -110,7 +110,9 @@ impl Router {
     pub fn new(config: &Config, client: Client, raster: Raster, clock: Clock, metrics: Arc<Metrics>) -> Self {
         let routing = config.routing.clone();
         let (gates, budgets) = (Gates::new(config), Budgets::new(routing.retry_budget));
-        Self { table: Table::new(config), client, raster, gates, budgets, routing, clock, metrics }
+        let table = Table::new(config);
+        table.aliases().iter().for_each(|alias| metrics.routing.serve(alias));
+        Self { table, client, raster, gates, budgets, routing, clock, metrics }
     }
 
     /// Who serves what.

@@ -126,6 +126,8 @@ impl Router {
             let (seen, labels) = (self.seen(deployment), labels(deployment));
             let routing = &self.metrics.routing;
             routing.in_flight.get_or_create(&labels).set(seen.in_flight.into());
+            // It stands at zero until the first.
+            drop(routing.rests.get_or_create(&labels));
             routing.waiting.get_or_create(&labels).set(i64::try_from(seen.waiting).unwrap_or(i64::MAX));
             routing.resting.get_or_create(&labels).set(self.ailment(deployment).is_some().into());
         }

@@ -33,6 +33,7 @@ mod parameters;
 mod pay_once;
 mod proxies;
 mod refresh;
+mod reliability;
 mod roles;
 mod root_files;
 mod routing;
