@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use easel::catalog::Catalog;
 use easel::config::{Config, Mistakes};
-use easel::server::{Orders, Source, Stop};
+use easel::server::{Orders, Source, Stop, Unusable};
 use futures_util::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -45,9 +45,12 @@ pub(crate) fn orders(config: PathBuf, original: Original) -> Orders {
 }
 
 /// The config as it is now, with `.env` as it is now.
-fn read_again(path: &Path, original: &Original) -> Result<Config, Vec<String>> {
-    let env = original.again().map_err(|error| vec![error])?;
-    let lines = |mistakes: Mistakes| mistakes.mistakes.iter().map(ToString::to_string).collect();
+fn read_again(path: &Path, original: &Original) -> Result<Config, Unusable> {
+    let env = original.again().map_err(|error| Unusable { mistakes: vec![error], files: Vec::new() })?;
+    let lines = |mistakes: Mistakes| Unusable {
+        mistakes: mistakes.mistakes.iter().map(ToString::to_string).collect(),
+        files: mistakes.files,
+    };
     Config::load(path, &env, &Catalog::builtin()).map_err(lines)
 }
 

@@ -61,7 +61,7 @@ impl Findings {
                 warnings.extend(key_problems(&config, clock));
                 (Some(config), Vec::new(), warnings)
             }
-            Err(Mistakes { mistakes, warnings }) => (None, mistakes, warnings),
+            Err(Mistakes { mistakes, warnings, .. }) => (None, mistakes, warnings),
         };
         Self { path: path.display().to_string(), today, config, mistakes, warnings }
     }

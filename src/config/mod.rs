@@ -313,6 +313,8 @@ pub struct Notice {
 pub struct Mistakes {
     /// At least one.
     pub mistakes: Vec<Notice>,
+    /// The files that the config names, as far as they were read: the mistakes may be in them.
+    pub files: Vec<PathBuf>,
     /// What else was noticed.
     pub warnings: Vec<Notice>,
 }
@@ -322,7 +324,7 @@ impl Config {
     pub fn load(path: &Path, env: &Environment, catalog: &Catalog) -> Result<Self, Mistakes> {
         match file::read(path) {
             Ok(yaml) => resolve::resolve(&yaml, include::Folder::of(path), env, catalog),
-            Err(notice) => Err(Mistakes { mistakes: vec![notice], warnings: Vec::new() }),
+            Err(notice) => Err(Mistakes { mistakes: vec![notice], warnings: Vec::new(), files: Vec::new() }),
         }
     }
 

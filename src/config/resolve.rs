@@ -50,7 +50,7 @@ pub(super) fn resolve(
     let (files, Report { mistakes, warnings }) = (reader.files, reader.report);
     match config {
         Some(config) if mistakes.is_empty() => Ok(Config { warnings, files, ..config }),
-        _ => Err(Mistakes { mistakes, warnings }),
+        _ => Err(Mistakes { mistakes, warnings, files }),
     }
 }
 

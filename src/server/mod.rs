@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 pub use orders::{Orders, Stop};
-pub use reload::{Read, Source};
+pub use reload::{Read, Source, Unusable};
 pub use tls::Tls;
 use tls::TlsListener;
 
@@ -137,12 +137,17 @@ impl Server {
     /// Answers until it is told to stop, then lets what is under way end. Every order is obeyed as it comes.
     pub async fn run(self, orders: Orders) -> io::Result<()> {
         let (scheme, address) = (self.ground.scheme, self.address()?);
-        tracing::info!("listening on {scheme}://{address}");
         let Self { listener, tls, ground, current, config } = self;
         let ground = Arc::new(ground);
         let Orders { stop, at_once, source } = orders;
+        // What changes from here on is noticed.
+        let seen = match &source {
+            Some(source) => source.look(&config.files).await,
+            None => Vec::new(),
+        };
+        tracing::info!("listening on {scheme}://{address}");
         #[expect(clippy::disallowed_methods, reason = "it is stopped when serving ends")]
-        let beside = tokio::spawn(change(ground.clone(), current.clone(), config.clone(), source));
+        let beside = tokio::spawn(change(ground.clone(), current.clone(), config.clone(), source, seen));
         let stop = pause(ground.clone(), current.clone(), stop);
         let most = config.serving.max_connections;
         let connections = match tls {
@@ -160,17 +165,18 @@ impl Server {
 }
 
 /// Serves one config after the other, with what goes on beside each.
-async fn change(ground: Arc<Ground>, current: Arc<Current>, first: Arc<Config>, source: Option<Source>) {
-    let mut config = first;
-    let mut source = source;
-    let mut seen = match &source {
-        Some(source) => source.look(&config.files).await,
-        None => Vec::new(),
-    };
+async fn change(
+    ground: Arc<Ground>,
+    current: Arc<Current>,
+    mut config: Arc<Config>,
+    mut source: Option<Source>,
+    mut seen: Vec<u8>,
+) {
+    let mut named = config.files.clone();
     loop {
         let _beside = Beside::start(current.app(), config.clone());
         config = match &mut source {
-            Some(source) => next(&ground, &current, source, &config, &mut seen).await,
+            Some(source) => next(&ground, &current, source, &mut named, &mut seen).await,
             None => std::future::pending().await,
         };
     }
@@ -181,11 +187,11 @@ async fn next(
     ground: &Ground,
     current: &Current,
     source: &mut Source,
-    used: &Config,
+    named: &mut Vec<PathBuf>,
     seen: &mut Vec<u8>,
 ) -> Arc<Config> {
     loop {
-        let read = source.next(&used.files, seen).await;
+        let read = source.next(named, seen).await.map_err(|unusable| unusable.mistakes);
         let built = read.and_then(|config| match ground.build(&config) {
             Ok(app) => Ok((config, app)),
             Err(error) => Err(vec![error.to_string()]),

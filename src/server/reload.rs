@@ -19,8 +19,17 @@ const LOOK: Duration = Duration::from_secs(2);
 /// A file that has not changed for so long has been written.
 const STILL: Duration = Duration::from_millis(100);
 
-/// Reads a config, or says every mistake in it, a line each. Blocks.
-pub type Read = Arc<dyn Fn() -> Result<Config, Vec<String>> + Send + Sync>;
+/// Reads a config, or says why it cannot be used. Blocks.
+pub type Read = Arc<dyn Fn() -> Result<Config, Unusable> + Send + Sync>;
+
+/// A config that cannot be used.
+#[derive(Debug)]
+pub struct Unusable {
+    /// Every mistake, a line each.
+    pub mistakes: Vec<String>,
+    /// The files that it names: whoever mends one of them is to be noticed.
+    pub files: Vec<PathBuf>,
+}
 
 /// Where the config comes from.
 pub struct Source {
@@ -39,9 +48,9 @@ impl fmt::Debug for Source {
 }
 
 impl Source {
-    /// Waits for the next change, then hands over what has been read. `named` are the files that the config in use names.
-    /// `seen` is what the files looked like when they were read.
-    pub(super) async fn next(&mut self, named: &[PathBuf], seen: &mut Vec<u8>) -> Result<Config, Vec<String>> {
+    /// Waits for the next change, then hands over what has been read. `named` are the files that were named by the config
+    /// that was read last, and `seen` is what the files looked like then.
+    pub(super) async fn next(&mut self, named: &mut Vec<PathBuf>, seen: &mut Vec<u8>) -> Result<Config, Unusable> {
         loop {
             let wished = tokio::select! {
                 Some(()) = self.wishes.recv() => true,
@@ -55,9 +64,15 @@ impl Source {
             if self.look(named).await != looks {
                 continue;
             }
-            *seen = looks;
             let read = self.read.clone();
-            return spawn_blocking(move || read()).await.unwrap_or_else(|error| Err(vec![error.to_string()]));
+            let failed =
+                |error| Unusable { mistakes: vec![format!("it cannot be read: {error}")], files: named.clone() };
+            let config = spawn_blocking(move || read()).await.unwrap_or_else(|error| Err(failed(error)));
+            match &config {
+                Ok(Config { files, .. }) | Err(Unusable { files, .. }) => named.clone_from(files),
+            }
+            *seen = self.look(named).await;
+            return config;
         }
     }
 

@@ -43,7 +43,9 @@ fn warning(key: &Shown, now: SystemTime) -> Option<String> {
     };
     let hint = match key.in_file {
         true => "Write a new one into the file; it is read without a restart",
-        false => "Make a new one (easel token), set it there and restart Easel",
+        false => {
+            "Make a new one (easel token) and set it there: .env is read without a restart, other variables are not"
+        }
     };
     Some(format!("the API key from {} {when}. {hint}", key.source))
 }
@@ -62,7 +64,7 @@ mod tests {
         let said = |key: &Shown, before: u64| warning(key, expires - Duration::from_secs(before));
         assert_eq!(said(&key, 3600), None);
         let most = "the API key from os.environ/KEY expires in 59 minutes, at 2026-11-22 12:00 UTC. Make a new one \
-                    (easel token), set it there and restart Easel";
+                    (easel token) and set it there: .env is read without a restart, other variables are not";
         assert_eq!(said(&key, 3599).as_deref(), Some(most));
         assert!(said(&key, 119).unwrap().contains("expires in 1 minute, at"));
         assert!(said(&key, 59).unwrap().contains("expires within a minute, at"));

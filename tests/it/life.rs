@@ -70,7 +70,7 @@ async fn readiness(url: &str) -> Option<u16> {
 
 #[tokio::test]
 async fn told_to_stop_it_finishes_what_is_under_way() {
-    let mut child = started(&core("shutdown: {grace: 0.5}")).await;
+    let mut child = started(&core("shutdown: {grace: 3}")).await;
     assert_eq!(readiness(&child.url).await, Some(200));
     let painting = begin(&child, "1", "a cat").await;
     child.signal("TERM");
@@ -191,6 +191,20 @@ async fn a_file_that_changes_is_noticed_without_a_signal() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     panic!("the included file is not read again: {}", child.said());
+}
+
+#[tokio::test]
+async fn an_included_file_that_is_mended_is_noticed_too() {
+    let child = started(CORE).await;
+    child.rewrite("more.yaml", "router_settings: {num_retries: many}\n");
+    child.rewrite(
+        "config.yaml",
+        &format!("include: [more.yaml]\n{}", CORE.replace("model_name: core", "model_name: new")),
+    );
+    child.says("so nothing changes").await;
+    child.rewrite("more.yaml", "router_settings: {num_retries: 1}\n");
+    child.says("the config has been read again").await;
+    assert_eq!(models(&child).await, ["new"]);
 }
 
 #[tokio::test]
