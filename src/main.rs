@@ -27,6 +27,9 @@ use tracing::level_filters::LevelFilter;
 /// Bad configuration or usage, as in BSD's `sysexits.h`.
 const UNUSABLE: u8 = check::UNUSABLE;
 
+/// What works off the async threads may take so long to end with the program.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// OpenAI's image API on Amazon Bedrock, from the LiteLLM config you already have.
 #[derive(Debug, Parser)]
 #[command(name = "easel", version, args_conflicts_with_subcommands = true)]
@@ -283,10 +286,7 @@ async fn run_emulator(args: Emulate) -> Result<(), Failed> {
     let key = options.api_keys.join(", ");
     tracing::info!("an emulated Bedrock listens on http://{address}; nothing it paints is real");
     tracing::info!("point Easel to it: AWS_BEDROCK_RUNTIME_ENDPOINT=http://{address} AWS_BEARER_TOKEN_BEDROCK={key}");
-    let stopped = async {
-        signals::stopped().await;
-    };
-    Emulator::new(options).serve(listener, stopped).await.map_err(failed)
+    Emulator::new(options).serve(listener, signals::stopped()).await.map_err(failed)
 }
 
 fn run_server(
@@ -320,13 +320,17 @@ fn run_server(
         certificates: surroundings::certificates(env).map_err(unusable)?,
         spool: surroundings::temporary_folder(env),
     };
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let served = runtime.block_on(async {
         let server = Server::bind(options).await.map_err(|error| match error {
             StartError::WeakKey { .. } => unusable(error),
             StartError::Listen { .. } => failed(error),
         })?;
         server.run(signals::orders(path, original)).await.map_err(failed)
-    })
+    });
+    // What is left has been cut, and said; a disk or a decoder that hangs holds nobody up.
+    runtime.shutdown_timeout(LAST_WORDS);
+    served
 }
 
 /// Without a key worth the name only this machine may ask.

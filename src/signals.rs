@@ -2,6 +2,7 @@
 //!
 //! Must not act on them: the server does.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use easel::catalog::Catalog;
 use easel::config::{Config, Mistakes};
 use easel::server::{Orders, Source, Stop, Unusable};
 use futures_util::FutureExt;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::surroundings::Original;
@@ -17,11 +18,12 @@ use crate::surroundings::Original;
 /// What the operator may say to the server: stop, stop at once, read the config again.
 pub(crate) fn orders(config: PathBuf, original: Original) -> Orders {
     let (hurry, at_once) = oneshot::channel();
+    let mut stops = Stops::new();
     let stop = async move {
-        let stop = stopped().await;
+        let stop = stops.next().await;
         #[expect(clippy::disallowed_methods, reason = "it ends with the program")]
         tokio::spawn(async move {
-            stopped().await;
+            stops.next().await;
             let _ = hurry.send(());
         });
         stop
@@ -54,16 +56,37 @@ fn read_again(path: &Path, original: &Original) -> Result<Config, Unusable> {
     Config::load(path, &env, &Catalog::builtin()).map_err(lines)
 }
 
-/// Ready when the operator or the container engine says stop.
-pub(crate) async fn stopped() -> Stop {
-    let terminate = async {
-        match signal(SignalKind::terminate()) {
-            Ok(mut stream) => drop(stream.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => Stop::Interrupted,
-        () = terminate => Stop::Told,
+/// What the operator or the container engine says to stop, heard from when this is made.
+struct Stops {
+    terminate: io::Result<Signal>,
+    interrupt: io::Result<Signal>,
+}
+
+impl Stops {
+    fn new() -> Self {
+        Self { terminate: signal(SignalKind::terminate()), interrupt: signal(SignalKind::interrupt()) }
     }
+
+    async fn next(&mut self) -> Stop {
+        tokio::select! {
+            () = heard(&mut self.terminate) => Stop::Told,
+            () = heard(&mut self.interrupt) => Stop::Interrupted,
+        }
+    }
+}
+
+/// Never, where it cannot be heard.
+async fn heard(signal: &mut io::Result<Signal>) {
+    let heard = match signal {
+        Ok(signal) => signal.recv().await,
+        Err(_) => None,
+    };
+    if heard.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ready when the operator or the container engine says stop.
+pub(crate) async fn stopped() {
+    Stops::new().next().await;
 }

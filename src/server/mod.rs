@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use axum::serve::ListenerExt;
+use futures_util::FutureExt;
 use hyper_util::server::graceful::GracefulShutdown;
 use reqwest::Certificate;
 use tokio::net::TcpListener;
@@ -148,7 +149,8 @@ impl Server {
         tracing::info!("listening on {scheme}://{address}");
         #[expect(clippy::disallowed_methods, reason = "it is stopped when serving ends")]
         let beside = tokio::spawn(change(ground.clone(), current.clone(), config.clone(), source, seen));
-        let stop = pause(ground.clone(), current.clone(), stop);
+        let at_once = at_once.shared();
+        let stop = pause(ground.clone(), current.clone(), stop, at_once.clone());
         let most = config.serving.max_connections;
         let connections = match tls {
             Some(tls) => accept::accept(TlsListener::new(listener, tls)?, current.clone(), most, stop).await,
@@ -232,7 +234,12 @@ impl Drop for Beside {
 }
 
 /// Ready when connections are no longer taken: after the order, and a while in which those who ask hear of it.
-async fn pause(ground: Arc<Ground>, current: Arc<Current>, stop: impl Future<Output = Stop>) {
+async fn pause(
+    ground: Arc<Ground>,
+    current: Arc<Current>,
+    stop: impl Future<Output = Stop>,
+    at_once: impl Future<Output = ()>,
+) {
     let order = stop.await;
     ground.standing.stop();
     ground.metrics.serving.stopping.set(1);
@@ -244,7 +251,10 @@ async fn pause(ground: Arc<Ground>, current: Arc<Current>, stop: impl Future<Out
     };
     let under_way = ground.crowd.size();
     tracing::info!(under_way, grace_ms = grace.as_millis(), "stopping: requests under way may end");
-    tokio::time::sleep(grace).await;
+    tokio::select! {
+        () = tokio::time::sleep(grace) => {}
+        () = at_once => {}
+    }
 }
 
 /// Waits for what is under way, with and without its caller, as long as it may take.

@@ -117,6 +117,12 @@ async fn a_second_order_or_the_deadline_ends_it_at_once() {
     assert_eq!(child.end().await, Some(0));
     assert!(child.said().contains("stopped with requests under way: a second order came"), "{}", child.said());
 
+    let mut child = started(&core("shutdown: {grace: 3600}")).await;
+    child.signal("TERM");
+    child.says("stopping").await;
+    child.signal("TERM");
+    assert_eq!(child.end().await, Some(0), "it waits for nobody to hear of it");
+
     let mut child = started(&core("shutdown: {deadline: 0.1}")).await;
     let painting = begin(&child, "60", "a cat").await;
     child.signal("TERM");
