@@ -49,6 +49,12 @@ impl CallerId {
         Self(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
+    /// The same at an address, where that is all that tells callers apart.
+    #[must_use]
+    pub fn at(&self, address: IpAddr) -> Self {
+        Self::new(&self.0, [address.to_canonical().to_string().as_bytes()])
+    }
+
     /// The digest.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -59,6 +65,11 @@ impl Door {
     /// The door that this key opens.
     pub fn new(key: Option<SecretString>, permit_weak: bool) -> Self {
         Self { key, permit_weak }
+    }
+
+    /// Whether nobody has to show a key.
+    pub fn is_open(&self) -> bool {
+        self.key.is_none()
     }
 
     /// Whether there is no key, or one that everybody knows.

@@ -138,9 +138,12 @@ pub(super) const GENERAL: &[Unused] = &[
         &["cancel_on_disconnect"],
         "a call that is paid for is finished. Write 'easel_settings.on_disconnect: cancel' to end it",
     ),
-    unused(&["max_in_flight_requests_per_worker", "max_queued_requests_per_worker"], LATER),
+    unused(&["max_queued_requests_per_worker", "admission_queue_timeout_seconds"], NO_QUEUE),
     unused(&["completion_model"], "requests that name no model take 'easel_settings.default_model'"),
 ];
+
+const NO_QUEUE: &str =
+    "calls wait for their deployments, by 'easel_settings.queue'; a request too many is refused at once";
 
 const ALERTS: &str = "Easel sends no alerts; watch its metrics";
 
@@ -180,7 +183,7 @@ pub(super) mod read {
         "disable_cooldowns", "retry_after", "retry_policy", "model_group_retry_policy", "default_max_parallel_requests",
     ];
     pub(in super::super) const GENERAL: &[&str] =
-        &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name", "user_header_name", "user_header_mappings", "max_parallel_requests", "global_max_parallel_requests"];
+        &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name", "user_header_name", "user_header_mappings", "max_parallel_requests", "global_max_parallel_requests", "max_in_flight_requests_per_worker"];
     pub(in super::super) const EASEL: [&str; 19] = [
         "default_model", "strict_params", "models", "allowed_models", "data_dir", "links", "events", "trusted_proxies",
         "picture_hosts", "queue", "retry_budget", "max_parallel_requests", "on_disconnect", "takeover_window", "kept", "max_in_flight", "max_in_flight_per_caller",

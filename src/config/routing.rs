@@ -182,7 +182,7 @@ pub(super) fn per_minute(rpm: f64) -> Option<u32> {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is inside bounds, none below 0")]
-fn whole(number: f64) -> usize {
+pub(super) fn whole(number: f64) -> usize {
     number as usize
 }
 

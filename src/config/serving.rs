@@ -43,15 +43,14 @@ impl Default for Serving {
     }
 }
 
-/// Reads it; LiteLLM's two bounds count where Easel's are absent.
+/// Reads it; LiteLLM's bounds count where Easel's are absent.
 pub(super) fn read(general: &mut Section, easel: &mut Section, reader: &mut Reader) -> Serving {
     let usual = Serving::default();
-    let total = [easel.take("max_in_flight"), general.take("global_max_parallel_requests")];
-    let per_caller = [easel.take("max_in_flight_per_caller"), general.take("max_parallel_requests")];
-    let mut first = |fields: [Option<Field>; 2]| {
-        fields.map(|field| super::routing::parallel(field, reader)).into_iter().flatten().next()
-    };
-    let (total, per_caller) = (first(total), first(per_caller));
+    let total = super::routing::parallel(easel.take("max_in_flight"), reader);
+    let per_caller = super::routing::parallel(easel.take("max_in_flight_per_caller"), reader);
+    let [global, worker, own] =
+        ["global_max_parallel_requests", "max_in_flight_requests_per_worker", "max_parallel_requests"]
+            .map(|key| of_litellm(general.take(key), reader));
     let connections = super::routing::parallel(easel.take("max_connections"), reader);
     let mut shutdown = reader.section(easel, "shutdown");
     let mut seconds = |key| {
@@ -62,10 +61,17 @@ pub(super) fn read(general: &mut Section, easel: &mut Section, reader: &mut Read
     let (grace, deadline) = (seconds("grace"), seconds("deadline"));
     super::delivery::rest(shutdown, &known::read::SHUTDOWN, reader);
     Serving {
-        max_in_flight: total.unwrap_or(usual.max_in_flight),
-        max_in_flight_per_caller: per_caller,
+        max_in_flight: total.or(global).or(worker).unwrap_or(usual.max_in_flight),
+        max_in_flight_per_caller: per_caller.or(own),
         max_connections: connections.unwrap_or(usual.max_connections),
         grace,
         deadline: deadline.unwrap_or(usual.deadline),
     }
+}
+
+/// A bound of LiteLLM's, where 0 stands for none.
+fn of_litellm(field: Option<Field>, reader: &mut Reader) -> Option<u32> {
+    let accepts = |most: f64| most.fract() == 0.0 && (0.0..=100_000.0).contains(&most);
+    let most = reader.number(field, "a whole number from 1 on, or 0 for no bound", accepts)?;
+    u32::try_from(super::routing::whole(most)).ok().filter(|most| *most > 0)
 }

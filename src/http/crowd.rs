@@ -3,19 +3,23 @@
 //! Must not make anyone wait: whoever is too many is told so at once.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
+use http::header::EXPECT;
+use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::error::ApiError;
 use super::extract::{App, Caller};
+use super::fields::drain;
 use crate::auth::CallerId;
 use crate::config::Serving;
 
@@ -85,16 +89,32 @@ impl Drop for Place {
 /// Lets a request in if there is a place for it, before anything of its body is read.
 pub(super) async fn crowd(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, ApiError> {
     let (mut parts, body) = request.into_parts();
-    let caller = Caller::from_request_parts(&mut parts, &app).await?;
-    let place = app.crowd.enter(caller.id, &app.serving).map_err(|too_many| {
+    let place = match place(&app, &mut parts).await {
+        Ok(place) => place,
+        Err(error) => {
+            // Whoever waits for leave to send his body need not send it.
+            if !parts.headers.contains_key(EXPECT) {
+                drain(body).await;
+            }
+            return Err(error);
+        }
+    };
+    let response = next.run(Request::from_parts(parts, body)).await;
+    Ok(response.map(|body| Body::new(InPlace { body, _place: place })))
+}
+
+/// A place for whoever asks, if he may come in and there is one.
+async fn place(app: &Arc<App>, parts: &mut Parts) -> Result<Place, ApiError> {
+    let caller = Caller::from_request_parts(parts, app).await?.id;
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().filter(|_| app.door.is_open());
+    let caller = peer.map_or(caller.clone(), |peer| caller.at(peer.0.ip()));
+    app.crowd.enter(caller, &app.serving).map_err(|too_many| {
         app.metrics.serving.refuse(match too_many {
             TooMany::InAll => "in_flight",
             TooMany::OfCaller => "in_flight_of_caller",
         });
         ApiError::too_many(too_many)
-    })?;
-    let response = next.run(Request::from_parts(parts, body)).await;
-    Ok(response.map(|body| Body::new(InPlace { body, _place: place })))
+    })
 }
 
 /// A reply that takes a place as long as it is being read.

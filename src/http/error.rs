@@ -183,8 +183,9 @@ impl ApiError {
     }
 
     /// The body comes too slowly, or not at all.
-    pub fn slow_body(patience: Duration) -> Self {
-        let message = format!("nothing of the body came for {} seconds", patience.as_secs());
+    pub fn slow_body(patience: Duration, slowest: usize) -> Self {
+        let seconds = patience.as_secs();
+        let message = format!("the body came too slowly: nothing for {seconds} s, or less than {slowest} KB a second");
         Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, "body_timeout", message)
     }
 

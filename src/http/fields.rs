@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::error::ApiError;
 use super::extract::App;
@@ -26,11 +27,17 @@ use crate::picture::Picture;
 /// Sixteen pictures of a dozen megabytes; Bedrock takes less, but large ones are made smaller.
 const MAX_BODY: usize = 200_000_000;
 
+/// What is painted from words has few pictures beside them.
+const MAX_GENERATION: usize = 64_000_000;
+
 /// What nobody wants of a body is read for so long at the most.
 const MOST_DRAINING: Duration = Duration::from_secs(5);
 
 /// Longest pause of a body that comes.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// After such a pause the whole of a body has to have come at this rate, in bytes a millisecond (or KB a second).
+const SLOWEST: usize = 8;
 
 /// JSON up to this length is held and read at once.
 const MAX_HELD: usize = 256 * 1024;
@@ -95,7 +102,8 @@ impl FromRequest<Arc<App>> for Raw {
         let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.to_owned();
         let spooler = app.raster.spooler();
-        let reading = Reading::new(request.into_body());
+        let most = if request.uri().path().contains("/generations") { MAX_GENERATION } else { MAX_BODY };
+        let reading = Reading::new(request.into_body(), most);
         let rest = reading.clone();
         let read = async {
             match form::boundary(&kind) {
@@ -168,11 +176,31 @@ struct Rest {
     /// What has been looked at and not yet been taken.
     begun: Option<Bytes>,
     length: usize,
+    /// The most that is taken.
+    most: usize,
+    /// When the first piece was asked for.
+    since: Option<Instant>,
+}
+
+impl Rest {
+    /// When the next piece has to be there.
+    fn latest(&mut self) -> Instant {
+        let now = Instant::now();
+        let earned = Duration::from_millis((self.length / SLOWEST) as u64);
+        let since = *self.since.get_or_insert(now);
+        (now + PATIENCE).min(since + PATIENCE + earned)
+    }
+}
+
+/// Reads a body that nobody wants to its end, as long as it comes quickly: see [`Reading::drain`].
+pub(super) async fn drain(body: Body) {
+    Reading::new(body, MAX_BODY).drain().await;
 }
 
 impl Reading {
-    fn new(body: Body) -> Self {
-        Self(Arc::new(Mutex::new(Rest { stream: body.into_data_stream(), begun: None, length: 0 })))
+    fn new(body: Body, most: usize) -> Self {
+        let stream = body.into_data_stream();
+        Self(Arc::new(Mutex::new(Rest { stream, begun: None, length: 0, most, since: None })))
     }
 
     /// Whether it begins as a JSON object does, whatever it is called.
@@ -189,11 +217,12 @@ impl Reading {
         if let Some(begun) = rest.begun.take() {
             return Ok(Some(begun));
         }
-        let piece = tokio::time::timeout(PATIENCE, rest.stream.next()).await;
-        let piece = piece.map_err(|_| ApiError::slow_body(PATIENCE))?;
+        let latest = rest.latest();
+        let piece = tokio::time::timeout_at(latest, rest.stream.next()).await;
+        let piece = piece.map_err(|_| ApiError::slow_body(PATIENCE, SLOWEST))?;
         let piece = piece.transpose().map_err(|_| ApiError::unreadable_body())?;
         rest.length += piece.as_ref().map_or(0, Bytes::len);
-        if rest.length > MAX_BODY { Err(ApiError::too_large(MAX_BODY)) } else { Ok(piece) }
+        if rest.length > rest.most { Err(ApiError::too_large(rest.most)) } else { Ok(piece) }
     }
 
     /// Reads to the end what nobody wants: behind a form, or behind a mistake. A connection that is closed with bytes

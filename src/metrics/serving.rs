@@ -33,6 +33,8 @@ pub struct Serving {
     pub read_at: Gauge,
     /// Requests for pictures under way.
     pub painting: Gauge,
+    /// Connections that are open.
+    pub connections: Gauge,
     /// 1 once Easel has been told to stop.
     pub stopping: Gauge,
 }
@@ -51,6 +53,7 @@ impl Serving {
         let help = "When the config in use was read, as a Unix time";
         r.register_with_unit("config_read_timestamp", help, Unit::Seconds, self.read_at.clone());
         r.register("picture_requests_in_flight", "Requests for pictures under way", self.painting.clone());
+        r.register("connections", "Connections that are open", self.connections.clone());
         r.register("stopping", "1 once Easel has been told to stop", self.stopping.clone());
     }
 

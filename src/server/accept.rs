@@ -21,15 +21,35 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
 use super::current::Current;
 use super::patient::{Answering, Busy, Patient};
+use crate::metrics::Metrics;
 
 /// A connection between two requests is kept this long: longer than load balancers keep theirs, which would else send a
 /// request into one that is just being closed. AWS's wait up to 350 s where `infrastructure/` has its way.
 const IDLE: Duration = Duration::from_secs(400);
+
+/// An open connection, until this is dropped.
+struct Open {
+    metrics: Arc<Metrics>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Open {
+    fn new(permit: Option<OwnedSemaphorePermit>, metrics: &Arc<Metrics>) -> Self {
+        metrics.serving.connections.inc();
+        Self { metrics: metrics.clone(), _permit: permit }
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.metrics.serving.connections.dec();
+    }
+}
 
 /// Answers on every connection until `stop` is ready. What is under way then is waited for by the answer.
 pub(super) async fn accept<L>(
@@ -42,16 +62,17 @@ where
     L: Listener<Addr = SocketAddr>,
     L::Io: Unpin,
 {
-    let graceful = GracefulShutdown::new();
+    let (graceful, metrics) = (GracefulShutdown::new(), current.app().metrics.clone());
     let places = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
     let mut stop = std::pin::pin!(stop);
     loop {
         // Whoever is too many waits in the kernel's queue.
         let accepted = async {
-            let place = places.clone().acquire_owned().await;
-            (listener.accept().await, place)
+            let permit = places.clone().acquire_owned().await.ok();
+            let (stream, from) = listener.accept().await;
+            ((stream, from), Open::new(permit, &metrics))
         };
-        let ((stream, from), place) = tokio::select! {
+        let ((stream, from), open) = tokio::select! {
             biased;
             () = &mut stop => return graceful,
             accepted = accepted => accepted,
@@ -61,7 +82,7 @@ where
         tokio::spawn(async move {
             // A connection that breaks has had its say in the access line.
             let _ = connection.await;
-            drop(place);
+            drop(open);
         });
     }
 }

@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
+
+/// So many handshakes go on at once; whoever is too many waits.
+const HANDSHAKES: usize = 1000;
 
 /// A handshake that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -65,10 +68,15 @@ impl TlsListener {
 }
 
 async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
+    let places = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
-        let (stream, from) = tokio::select! {
+        let accepted = async {
+            let place = places.clone().acquire_owned().await;
             // Waits and goes on where the system has no more sockets for now.
-            accepted = Listener::accept(&mut listener) => accepted,
+            (Listener::accept(&mut listener).await, place)
+        };
+        let ((stream, from), place) = tokio::select! {
+            accepted = accepted => accepted,
             () = hand_over.closed() => return,
         };
         // Small replies must not wait for the kernel to fill a packet.
@@ -79,6 +87,7 @@ async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(Tl
             if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
                 let _ = hand_over.send((stream, from)).await;
             }
+            drop(place);
         });
     }
 }

@@ -26,6 +26,7 @@ mod linked;
 mod links;
 mod litellm_keys;
 
+mod malformed;
 mod memory;
 mod openapi;
 mod overload;
