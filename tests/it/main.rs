@@ -10,6 +10,7 @@ mod chat;
 mod check;
 mod config;
 mod config_signing;
+mod configuration;
 mod corpus;
 mod doctor;
 mod doors;
