@@ -21,6 +21,7 @@ mod files;
 mod formats;
 mod from_litellm;
 mod generations;
+mod guide;
 mod keys;
 mod life;
 mod linked;
@@ -28,6 +29,7 @@ mod links;
 mod litellm_keys;
 
 mod memory;
+mod models;
 mod openapi;
 mod overload;
 mod parameters;
