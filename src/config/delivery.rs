@@ -10,7 +10,7 @@ use http::Uri;
 use ipnet::IpNet;
 use secrecy::{ExposeSecret, SecretString};
 
-use super::known;
+use super::keys;
 use super::report::{join, quote};
 use super::section::{Field, Reader, Section, Text, Unset};
 use super::{Bucket, BucketKeys, Delivery, EventTimes, Links};
@@ -34,7 +34,7 @@ pub(super) fn read(easel: &mut Section, reader: &mut Reader) -> Delivery {
         status_after: status_after(events.take("status_after"), reader).unwrap_or(STATUS_AFTER),
         keep_alive: reader.seconds(events.take("keep_alive")).unwrap_or(KEEP_ALIVE),
     };
-    rest(events, &known::read::EVENTS, reader);
+    rest(events, reader);
     Delivery {
         data_dir: data_dir(easel, reader),
         links: links(easel, reader),
@@ -76,7 +76,7 @@ fn links(easel: &mut Section, reader: &mut Reader) -> Links {
             "is missing. Every replica must have the same, at least 32 characters, to honour the others' links";
         reader.mistake(&join(&section.path, "secret"), message);
     }
-    rest(section, &known::read::LINKS, reader);
+    rest(section, reader);
     links
 }
 
@@ -132,7 +132,7 @@ fn bucket(mut s3: Section, reader: &mut Reader) -> Option<Bucket> {
         reader.mistake(&s3.path, "aws_access_key_id and aws_secret_access_key come together. Write both, or neither");
     }
     let keys = id.zip(secret).map(|(id, secret)| BucketKeys { id: id.value, secret: secret.value, token });
-    rest(s3, &known::read::S3, reader);
+    rest(s3, reader);
     Some(Bucket { name: name?, region, endpoint, prefix: prefix.trim_matches('/').to_owned(), keys })
 }
 
@@ -153,10 +153,10 @@ fn proxies(field: Option<Field>, reader: &mut Reader) -> Vec<IpNet> {
 }
 
 /// What nobody has read. These sections are Easel's own, so it is a mistake.
-pub(super) fn rest(section: Section, accepted: &[&str], reader: &mut Reader) {
+pub(super) fn rest(section: Section, reader: &mut Reader) {
     let path = section.path.clone();
+    let accepted: Vec<_> = keys::members(&path).iter().map(|key| format!("'{key}'")).collect();
     for (key, field) in section.rest() {
-        let accepted: Vec<_> = accepted.iter().map(|key| format!("'{key}'")).collect();
         let message = format!("{path} has no {}. Accepted are {}", quote(&key), accepted.join(", "));
         reader.mistake(&field.path, message);
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::Map;
 
 use super::headers;
+use super::keys;
 use super::known;
 use super::leftovers;
 use super::model::{Named, Refusal, Target, target};
@@ -55,9 +56,6 @@ pub(super) enum Entry {
     Wrong(Option<String>),
 }
 
-/// What an entry is made of.
-const MEMBERS: &[&str] = &["model_name", "litellm_params", "model_info"];
-
 /// Reads one entry and reports everything about it.
 pub(super) fn read(mut entry: Section, defaults: &Defaults, catalog: &Catalog, reader: &mut Reader) -> Entry {
     let mistakes = reader.report.mistakes.len();
@@ -71,12 +69,12 @@ pub(super) fn read(mut entry: Section, defaults: &Defaults, catalog: &Catalog, r
         let message = "is missing. It holds at least 'model: bedrock/amazon.nova-canvas-v1:0'";
         reader.mistake(&join(&entry.path, "litellm_params"), message);
         // Where they were misspelt, the hint is there.
-        leftovers::report(entry, MEMBERS, &[], reader);
+        leftovers::report(entry, &[], reader);
         return Entry::Wrong(name);
     };
     let mut info = reader.section(&mut entry, "model_info");
     let path = entry.path.clone();
-    leftovers::report(entry, MEMBERS, &[], reader);
+    leftovers::report(entry, &[], reader);
     let Some(mut params) = reader.map(field) else { return Entry::Wrong(name) };
     if let Some(alias) = alias.as_ref().filter(|alias| alias.value.contains('*')) {
         let result = wild(params, info, alias, &path, defaults, catalog, reader);
@@ -272,8 +270,9 @@ fn check_mode(info: &mut Section, known: bool, reader: &mut Reader) {
 
 /// `model_info` may hold anything, so only what is nearly a key of ours is worth a line.
 fn report_info(info: Section, reader: &mut Reader) {
+    let read = keys::members(&info.path);
     for (key, field) in info.rest() {
-        let near = did_you_mean(&key, known::read::INFO.iter().copied());
+        let near = did_you_mean(&key, read.iter().copied());
         if !leftovers::known(&key, &field, known::INFO, reader) && !near.is_empty() {
             reader.warn(&field.path, format!("means nothing to Easel{near}"));
         }
@@ -297,7 +296,7 @@ fn wishes(mut params: Section, drops: &[String], reader: &mut Reader) -> Option<
             from_env.extend(names.first().map(|name| (key.clone(), name.clone())));
             members.insert(key, field.value);
         } else {
-            unknown(&key, &field, reader);
+            unknown(&key, &field, &path, reader);
         }
     }
     let mut wishes = match Wishes::read(members) {
@@ -326,8 +325,9 @@ fn wishes(mut params: Section, drops: &[String], reader: &mut Reader) -> Option<
     Some(wishes)
 }
 
-fn unknown(key: &str, field: &Field, reader: &mut Reader) {
-    let tables = [known::read::PARAMS, known::WISHES, known::NATIVE].into_iter().flatten();
-    let near = did_you_mean(key, tables.chain(known::PARAMS.iter().flat_map(|u| u.keys)).copied());
+fn unknown(key: &str, field: &Field, place: &str, reader: &mut Reader) {
+    let tables = [known::WISHES, known::NATIVE].into_iter().flatten();
+    let tables = tables.chain(known::PARAMS.iter().flat_map(|u| u.keys)).copied();
+    let near = did_you_mean(key, keys::members(place).into_iter().chain(tables));
     reader.warn(&field.path, format!("neither LiteLLM nor any model knows this key, so it goes unused{near}"));
 }

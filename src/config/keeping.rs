@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use super::known;
 use super::section::{Reader, Section, Unset};
 
 /// How calls outlive their callers.
@@ -44,7 +43,7 @@ pub(super) fn read(easel: &mut Section, reader: &mut Reader) -> Keeping {
     let mut kept = reader.section(easel, "kept");
     let enabled = reader.switch(kept.take("enabled"));
     let most = super::delivery::megabytes(kept.take("max_size_mb"), reader);
-    super::delivery::rest(kept, &known::read::KEPT, reader);
+    super::delivery::rest(kept, reader);
     Keeping {
         finish: finish.unwrap_or(usual.finish),
         enabled: enabled.unwrap_or(usual.enabled),

@@ -1,6 +1,6 @@
 //! Every key that LiteLLM knows and Easel has no use for, with the reason; and the words of generation defaults.
 //!
-//! Tables only. Must not hold a key that is read elsewhere: it would be called unused.
+//! Tables only. Must not hold a key that is read (`keys.rs`): it would be called unused.
 
 /// Keys that go unused, and why: the end of a sentence that begins `goes unused: `.
 pub(super) struct Unused {
@@ -154,52 +154,6 @@ pub(super) const INFO: &[Unused] = &[
     unused(&["supported_environments"], LATER),
 ];
 
-/// Keys that are read elsewhere, for hints about near misses.
-#[rustfmt::skip]
-pub(super) mod read {
-    pub(in super::super) const TOP: &[&str] = &[
-        "model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables",
-        "credential_list", "easel_settings", "include",
-    ];
-    pub(in super::super) const PARAMS: &[&str] = &[
-        "model", "model_id", "api_key", "api_base", "base_url", "base_model", "aws_region_name", "aws_access_key_id",
-        "aws_secret_access_key", "aws_session_token", "aws_session_name", "aws_profile_name", "aws_role_name",
-        "aws_external_id", "aws_session_duration", "aws_session_tags", "aws_sts_endpoint", "aws_web_identity_token",
-        "aws_bedrock_runtime_endpoint", "litellm_credential_name", "timeout", "num_retries", "weight", "rpm", "tpm",
-        "order", "max_parallel_requests", "cooldown_time",
-        "drop_params", "stream", "output_cost_per_image", "additional_drop_params", "extra_headers", "mock_response",
-        "fallbacks", "guardrailIdentifier", "guardrailVersion", "guardrailConfig", "trace", "serviceTier",
-        "service_tier", "performanceConfig", "requestMetadata",
-    ];
-    pub(in super::super) const INFO: &[&str] = &["id", "mode", "base_model", "output_cost_per_image"];
-    pub(in super::super) const LITELLM: &[&str] = &[
-        "drop_params", "num_retries", "request_timeout", "fallbacks", "default_fallbacks", "content_policy_fallbacks",
-        "max_fallbacks", "model_alias_map", "additional_drop_params", "require_auth_for_metrics_endpoint",
-        "allowed_fails",
-    ];
-    pub(in super::super) const ROUTER: &[&str] = &[
-        "fallbacks", "default_fallbacks", "content_policy_fallbacks", "max_fallbacks", "model_group_alias",
-        "num_retries", "timeout", "routing_strategy", "allowed_fails", "allowed_fails_policy", "cooldown_time",
-        "disable_cooldowns", "retry_after", "retry_policy", "model_group_retry_policy", "default_max_parallel_requests",
-    ];
-    pub(in super::super) const GENERAL: &[&str] =
-        &["master_key", "dangerously_permit_weak_or_unset_master_key", "litellm_key_header_name", "user_header_name", "user_header_mappings", "max_parallel_requests", "global_max_parallel_requests", "max_in_flight_requests_per_worker"];
-    pub(in super::super) const EASEL: [&str; 19] = [
-        "default_model", "strict_params", "models", "allowed_models", "data_dir", "links", "events", "trusted_proxies",
-        "picture_hosts", "queue", "retry_budget", "max_parallel_requests", "on_disconnect", "takeover_window", "kept", "max_in_flight", "max_in_flight_per_caller",
-        "max_connections", "shutdown",
-    ];
-    pub(in super::super) const QUEUE: [&str; 2] = ["length", "time"];
-    pub(in super::super) const SHUTDOWN: [&str; 2] = ["grace", "deadline"];
-    pub(in super::super) const KEPT: [&str; 2] = ["enabled", "max_size_mb"];
-    pub(in super::super) const LINKS: [&str; 6] =
-        ["expires_in", "base_url", "dall_e_default", "max_size_mb", "secret", "s3"];
-    pub(in super::super) const S3: [&str; 7] = [
-        "bucket", "region", "endpoint", "prefix", "aws_access_key_id", "aws_secret_access_key", "aws_session_token",
-    ];
-    pub(in super::super) const EVENTS: [&str; 2] = ["status_after", "keep_alive"];
-}
-
 /// Generation defaults that `Wishes` gives a place of their own, or takes apart.
 #[rustfmt::skip]
 pub(super) const WISHES: &[&str] = &[
@@ -225,18 +179,20 @@ pub(super) const NATIVE: &[&str] = &[
 
 #[cfg(test)]
 mod tests {
+    use super::super::keys::members;
     use super::*;
 
     #[test]
     fn no_key_is_both_read_and_unused() {
-        for (unused, read) in [
-            (TOP, read::TOP),
-            (PARAMS, read::PARAMS),
-            (INFO, read::INFO),
-            (LITELLM, read::LITELLM),
-            (ROUTER, read::ROUTER),
-            (GENERAL, read::GENERAL),
+        for (place, unused) in [
+            ("", TOP),
+            ("model_list[0].litellm_params", PARAMS),
+            ("model_list[0].model_info", INFO),
+            ("litellm_settings", LITELLM),
+            ("router_settings", ROUTER),
+            ("general_settings", GENERAL),
         ] {
+            let read = members(place);
             let keys: Vec<_> = unused.iter().flat_map(|u| u.keys).collect();
             for (i, key) in keys.iter().enumerate() {
                 assert!(!read.contains(key) && !WISHES.contains(key) && !NATIVE.contains(key), "{key}");

@@ -4,25 +4,28 @@
 
 use serde_json::Value;
 
+use super::keys;
 use super::known::Unused;
 use super::report::did_you_mean;
 use super::section::{Field, Reader, Section};
 
-/// Reports the rest of a section; `read` are the keys that are read elsewhere, for hints.
-pub(super) fn report(rest: Section, read: &[&'static str], unused: &[Unused], reader: &mut Reader) {
-    fields(rest.rest(), read, unused, reader);
+/// Reports the rest of a section.
+pub(super) fn report(rest: Section, unused: &[Unused], reader: &mut Reader) {
+    let place = rest.path.clone();
+    fields(rest.rest(), &place, unused, reader);
 }
 
 /// The same for fields that come from several files.
 pub(super) fn fields(
     rest: impl IntoIterator<Item = (String, Field)>,
-    read: &[&'static str],
+    place: &str,
     unused: &[Unused],
     reader: &mut Reader,
 ) {
     for (key, field) in rest {
         if !known(&key, &field, unused, reader) {
-            let near = did_you_mean(&key, read.iter().chain(unused.iter().flat_map(|u| u.keys)).copied());
+            let known = keys::members(place).into_iter().chain(unused.iter().flat_map(|u| u.keys).copied());
+            let near = did_you_mean(&key, known);
             reader.warn(&field.path, format!("neither LiteLLM nor Easel knows this key, so it goes unused{near}"));
         }
     }

@@ -10,6 +10,7 @@ mod file;
 mod headers;
 mod include;
 mod keeping;
+pub mod keys;
 mod known;
 mod leftovers;
 mod life;

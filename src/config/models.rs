@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::include;
 use super::region::is_region;
+use super::report::join;
 use super::section::{Field, Reader, Section, Unset};
 use crate::catalog::{Catalog, Model, SizeRule};
 
@@ -22,8 +23,8 @@ fn file(field: Field, reader: &mut Reader) -> Option<Field> {
     let name = reader.text(Some(field), Unset::Mistake)?;
     let file =
         include::read(&name.value, &[], reader).map_err(|message| reader.mistake(&name.path, message)).ok()??;
-    let mut top = Section { path: file.prefix, members: file.members? };
-    let models = top.take("models");
+    let models = file.members?.shift_remove("models").filter(|models| !models.is_null());
+    let models = models.map(|value| Field { path: join(&file.prefix, "models"), value });
     if models.is_none() {
         let message =
             format!("the file {} holds no list 'models'. Write it like Easel's config/models.yaml", name.shown);

@@ -72,7 +72,7 @@ fn whole(mut top: Top, catalog: &Catalog, reader: &mut Reader) -> Option<Config>
     let has_list = !list.is_empty();
     // Keys that begin with x- are where people keep their anchors.
     let rest = top.rest().into_iter().filter(|(key, _)| !key.starts_with("x-"));
-    leftovers::fields(rest, known::read::TOP, known::TOP, reader);
+    leftovers::fields(rest, "", known::TOP, reader);
     let defaults = defaults(&mut settings, reader);
     let catalog = models::catalogue(&mut settings.easel, catalog, reader);
     let Entries { drafts, wild, mut names } = entries(list, &credentials, &defaults, &catalog, reader);
@@ -410,11 +410,8 @@ fn header_name(text: &Text, reader: &mut Reader) -> Option<String> {
 /// What nobody has read in the sections besides the list.
 fn report_rest(settings: Settings, reader: &mut Reader) {
     let Settings { litellm, router, general, easel } = settings;
-    leftovers::report(litellm, known::read::LITELLM, known::LITELLM, reader);
-    leftovers::report(router, known::read::ROUTER, known::ROUTER, reader);
-    leftovers::report(general, known::read::GENERAL, known::GENERAL, reader);
-    for (key, field) in easel.rest() {
-        let accepted = known::read::EASEL.map(|key| format!("'{key}'")).join(", ");
-        reader.mistake(&field.path, format!("easel_settings has no {}. Accepted are {accepted}", quote(&key)));
-    }
+    leftovers::report(litellm, known::LITELLM, reader);
+    leftovers::report(router, known::ROUTER, reader);
+    leftovers::report(general, known::GENERAL, reader);
+    delivery::rest(easel, reader);
 }

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::fallbacks::Names;
-use super::known;
 use super::report::quote;
 use super::section::{Field, Reader, Section, Text, Unset};
 
@@ -130,7 +129,7 @@ pub(super) fn read(
         n.fract() == 0.0 && (0.0..=100_000.0).contains(&n)
     });
     let queue_time = reader.seconds(queue.take("time")).unwrap_or(usual.queue_time);
-    super::delivery::rest(queue, &known::read::QUEUE, reader);
+    super::delivery::rest(queue, reader);
     let budget = reader
         .number(easel.take("retry_budget"), "a share from 0 to 1, such as 0.2", |share| (0.0..=1.0).contains(&share));
     Routing {

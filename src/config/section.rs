@@ -1,6 +1,7 @@
 //! Reads typed values out of the tree as written, one key at a time, and expands `os.environ/NAME` on the way.
 //!
-//! What nobody takes stays behind, so that it can be reported. Must not know what any key means.
+//! What nobody takes stays behind, so that it can be reported. Must not know what any key means, only that
+//! `keys.rs` says it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use serde_json::{Map, Value};
 use super::Environment;
 use super::file::Budget;
 use super::include::Folder;
+use super::keys;
 use super::report::{Report, join, quote};
 use crate::wishes::describe;
 
@@ -67,8 +69,10 @@ pub(super) enum Unset {
 impl Section {
     /// The value of a key; `null` counts as absent.
     pub(super) fn take(&mut self, key: &str) -> Option<Field> {
+        let path = join(&self.path, key);
+        debug_assert!(self.path.is_empty() || keys::has_row(&path), "{path} has no row in config/keys.rs");
         let value = self.members.shift_remove(key).filter(|value| !value.is_null())?;
-        Some(Field { path: join(&self.path, key), value })
+        Some(Field { path, value })
     }
 
     /// Everything that nobody has taken.

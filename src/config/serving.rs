@@ -4,7 +4,6 @@
 
 use std::time::Duration;
 
-use super::known;
 use super::section::{Field, Reader, Section};
 
 /// See above.
@@ -59,7 +58,7 @@ pub(super) fn read(general: &mut Section, easel: &mut Section, reader: &mut Read
         seconds.map(Duration::from_secs_f64)
     };
     let (grace, deadline) = (seconds("grace"), seconds("deadline"));
-    super::delivery::rest(shutdown, &known::read::SHUTDOWN, reader);
+    super::delivery::rest(shutdown, reader);
     Serving {
         max_in_flight: total.or(global).or(worker).unwrap_or(usual.max_in_flight),
         max_in_flight_per_caller: per_caller.or(own),

@@ -183,7 +183,7 @@ fn every_planted_mistake_is_named() {
     general_settings.master_key: expected a text. Put it in quotes, or write 'os.environ/NAME'
     general_settings.litellm_key_header_name: 'my key' is no name of a header. Write it like 'x-my-key'
     easel_settings.default_model: no entry of model_list is named 'fisrt'. Did you mean 'first'?
-    easel_settings.default_modle: easel_settings has no 'default_modle'. Accepted are 'default_model', 'strict_params', 'models', 'allowed_models', 'data_dir', 'links', 'events', 'trusted_proxies', 'picture_hosts', 'queue', 'retry_budget', 'max_parallel_requests', 'on_disconnect', 'takeover_window', 'kept', 'max_in_flight', 'max_in_flight_per_caller', 'max_connections', 'shutdown'
+    easel_settings.default_modle: easel_settings has no 'default_modle'. Accepted are 'default_model', 'models', 'allowed_models', 'strict_params', 'max_parallel_requests', 'queue', 'retry_budget', 'on_disconnect', 'takeover_window', 'kept', 'max_in_flight', 'max_in_flight_per_caller', 'max_connections', 'shutdown', 'data_dir', 'links', 'events', 'trusted_proxies', 'picture_hosts'
     ");
     assert!(mistakes.mistakes.len() >= 60);
 }
