@@ -67,7 +67,7 @@ const COST: &str = "a picture's price is 'output_cost_per_image'";
 /// Of `litellm_settings`.
 pub(super) const LITELLM: &[Unused] = &[
     unused(&["callbacks", "success_callback", "failure_callback", "service_callbacks"], LOGS),
-    unused(&["audit_log_callbacks", "json_logs", "set_verbose", "suppress_debug_info"], LOGS),
+    unused(&["audit_log_callbacks", "set_verbose", "suppress_debug_info"], LOGS),
     unused(&["turn_off_message_logging", "redact_user_api_key_info", "redact_messages_in_exceptions"], LOGS),
     unused(&["prometheus_metrics_config", "custom_prometheus_metadata_labels", "langfuse_default_tags"], LOGS),
     unused(&["store_audit_logs", "log_raw_request_response", "global_disable_no_log_param"], LOGS),
@@ -172,6 +172,7 @@ pub(super) mod read {
     pub(in super::super) const LITELLM: &[&str] = &[
         "drop_params", "num_retries", "request_timeout", "fallbacks", "default_fallbacks", "content_policy_fallbacks",
         "max_fallbacks", "model_alias_map", "additional_drop_params", "require_auth_for_metrics_endpoint",
+        "json_logs",
         "allowed_fails",
     ];
     pub(in super::super) const ROUTER: &[&str] = &[

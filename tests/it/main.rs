@@ -27,6 +27,7 @@ mod links;
 mod litellm_keys;
 
 mod memory;
+mod observability;
 mod openapi;
 mod overload;
 mod parameters;
@@ -42,6 +43,7 @@ mod signing;
 mod support;
 mod tidy;
 mod token;
+mod traces;
 mod traffic;
 mod uploads;
 mod validate;
