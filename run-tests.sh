@@ -8,7 +8,7 @@ usage() {
 usage: ./run-tests.sh [--quick | --litellm | --chaos]
 
   Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
-  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto). What
+  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto, Prometheus). What
   those need is installed into target/clients.
 
   --quick    stop after the Rust tests
@@ -33,7 +33,7 @@ done
 # Variables that would reach a real Bedrock, or bend what the tests start.
 for name in $(compgen -e); do
   case $name in
-    AWS_* | LITELLM_* | EASEL_* | CONFIG_FILE_PATH | PORT | HOST) unset "$name" ;;
+    AWS_* | LITELLM_* | EASEL_* | OTEL_* | JSON_LOGS | CONFIG_FILE_PATH | PORT | HOST) unset "$name" ;;
   esac
 done
 # A proxy may be needed to install packages, but never to speak to this machine.
@@ -57,6 +57,7 @@ if ! $quick; then
   need "Node.js, 20 or later: apt-get install nodejs, from Debian 13 on" node -e 'if (process.versions.node.split(".")[0] < 20) process.exit(1)'
   need "npm: apt-get install npm" npm --version
   need "curl: apt-get install curl" curl --version
+  need "jq: apt-get install jq" jq --version
 fi
 if ((${#missing[@]})); then
   echo "run-tests.sh: these are missing:" >&2
@@ -195,6 +196,7 @@ fi
 stage "release build" cargo build --locked --release
 export EASEL_BIN=$PWD/target/release/easel EASEL_CONFIG=$PWD/tests/clients/easel.yaml
 stage "test-local.sh" try_locally
+stage "Prometheus" tests/observability.sh
 stage "clients' packages" install_clients
 stage "Python clients" with_pytest "$clients/py" --ignore test_langchain.py
 stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" \

@@ -14,7 +14,7 @@
 //! | F2 | [`bedrock`], [`fetch`], [`store`] |
 //! | F1 | [`config`], [`provider`], [`raster`], [`reply`], [`openai`] |
 //! | F0 | [`api_key`], [`blob`], [`catalog`], [`clock`], [`image`], [`lexer`], [`loopback`], [`metrics`], [`payload`], [`picture`],
-//! [`unbase64`], [`wishes`] |
+//! [`traces`], [`unbase64`], [`wishes`] |
 //!
 //! # One request
 //!
@@ -52,5 +52,6 @@ pub mod reply;
 pub mod router;
 pub mod server;
 pub mod store;
+pub mod traces;
 pub mod unbase64;
 pub mod wishes;

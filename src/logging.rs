@@ -1,12 +1,22 @@
-//! How much is said on standard error, and by whom.
+//! How much is said on standard error, by whom, and in which form.
 //!
 //! Must not let other crates say more than INFO: some of them log whole requests below that.
 
 use easel::config::Environment;
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+/// How a line is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// To be read by people.
+    Text,
+    /// An object for each line.
+    Json,
+}
 
 /// Flags win over LITELLM_LOG (DEBUG, INFO, WARNING, ERROR).
 pub(crate) fn level(debug: bool, detailed_debug: bool, env: &Environment) -> LevelFilter {
@@ -19,10 +29,14 @@ pub(crate) fn level(debug: bool, detailed_debug: bool, env: &Environment) -> Lev
 }
 
 /// Starts the log.
-pub(crate) fn start(level: LevelFilter) {
+pub(crate) fn start(level: LevelFilter, form: Form) {
     let others = if level > LevelFilter::INFO { LevelFilter::INFO } else { level.min(LevelFilter::WARN) };
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi).with_target(false);
+    let lines = match form {
+        Form::Text => lines.boxed(),
+        Form::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
+    };
     // AWS's crates write answers of credential sources into warnings, secrets and all. What they fail with is said
     // by `bedrock` in its own words.
     let targets = Targets::new().with_default(others).with_target("aws_", LevelFilter::OFF).with_target("easel", level);

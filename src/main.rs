@@ -3,6 +3,7 @@
 //! The only place that ends the program. Must not know how anything is done.
 
 mod logging;
+mod otlp;
 mod signals;
 mod surroundings;
 
@@ -20,6 +21,7 @@ use easel::cli::{check, doctor, health, litellm_flags, token};
 use easel::config::{Config, Environment};
 use easel::emulator::{self, Emulator, Fault};
 use easel::server::{Options, Server, StartError, Tls, system_clock};
+use easel::traces::Traces;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tracing::level_filters::LevelFilter;
@@ -215,7 +217,7 @@ fn run(line: CommandLine, unused: &[String]) -> Result<ExitCode, Failed> {
         }
         Some(Command::Health(address)) => runtime()?.block_on(run_health(&address, &env))?,
         Some(Command::Emulate(args)) => {
-            logging::start(LevelFilter::INFO);
+            logging::start(LevelFilter::INFO, logging::Form::Text);
             runtime()?.block_on(run_emulator(args))?;
         }
         Some(Command::Serve(args)) => run_server(args, unused, &env, original)?,
@@ -295,19 +297,24 @@ fn run_server(
     env: &Environment,
     original: surroundings::Original,
 ) -> Result<(), Failed> {
-    logging::start(logging::level(args.debug, args.detailed_debug, env));
+    let path = surroundings::config_path(args.config, env).map_err(unusable)?;
+    let config = Config::load(&path, env, &Catalog::builtin()).map_err(|mistakes| {
+        let lines: Vec<_> = mistakes.mistakes.iter().map(|notice| format!("  {notice}")).collect();
+        unusable(format!("{} cannot be used:\n{}", path.display(), lines.join("\n")))
+    })?;
+    let form = if config.json_logs { logging::Form::Json } else { logging::Form::Text };
+    logging::start(logging::level(args.debug, args.detailed_debug, env), form);
     if let Some(workers) = args.num_workers {
         tracing::info!("--num_workers {workers} has no meaning here: one process uses every core");
     }
     for flag in unused {
         tracing::info!("{flag} has no meaning here, and is passed over");
     }
-    let path = surroundings::config_path(args.config, env).map_err(unusable)?;
-    let config = Config::load(&path, env, &Catalog::builtin()).map_err(|mistakes| {
-        let lines: Vec<_> = mistakes.mistakes.iter().map(|notice| format!("  {notice}")).collect();
-        unusable(format!("{} cannot be used:\n{}", path.display(), lines.join("\n")))
-    })?;
     surroundings::export(&config);
+    let traces = otlp::traces(env).unwrap_or_else(|why| {
+        tracing::warn!("traces are off: {why}");
+        Traces::default()
+    });
     let (host, port) = args.address.resolve(env)?;
     let tls = args.ssl_certfile_path.zip(args.ssl_keyfile_path).map(|(cert, key)| Tls::load(&cert, &key));
     let options = Options {
@@ -319,6 +326,7 @@ fn run_server(
         tls: tls.transpose().map_err(unusable)?,
         certificates: surroundings::certificates(env).map_err(unusable)?,
         spool: surroundings::temporary_folder(env),
+        traces: traces.clone(),
     };
     let runtime = runtime()?;
     let served = runtime.block_on(async {
@@ -328,6 +336,7 @@ fn run_server(
         })?;
         server.run(signals::orders(path, original)).await.map_err(failed)
     });
+    traces.end();
     // What is left has been cut, and said; a disk or a decoder that hangs holds nobody up.
     runtime.shutdown_timeout(LAST_WORDS);
     served

@@ -100,12 +100,20 @@ impl Client {
     }
 
     /// Calls InvokeModel once, and returns when the head of a success is there. Errors are sorted into [`Kind`]s.
-    pub async fn invoke(&self, deployment: &Deployment, body: Payload, timeout: Duration) -> Result<Reply, Error> {
+    /// `unsigned` are headers that no signature covers.
+    pub async fn invoke(
+        &self,
+        deployment: &Deployment,
+        body: Payload,
+        timeout: Duration,
+        unsigned: HeaderMap,
+    ) -> Result<Reply, Error> {
         let url = invoke_url(&deployment.endpoint, &deployment.model_id);
         let url = reqwest::Url::parse(&url)
             .map_err(|_| Error::local(Kind::NotFound, format!("the endpoint {} is no URL", deployment.endpoint)))?;
         let outgoing = Outgoing { method: Method::POST, url: &url, more: &deployment.headers, body: &body };
-        let (headers, identity) = self.headers(deployment, outgoing).await?;
+        let (mut headers, identity) = self.headers(deployment, outgoing).await?;
+        headers.extend(unsigned);
         let sent = self.http(&url)?.post(url).headers(headers).body(sending::body(body)).send();
         let answer = tokio::time::timeout(timeout, sent)
             .await

@@ -219,6 +219,10 @@ pub const FILE: &[Key] = &[
         "`LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY`, false",
     ),
     key(&["litellm_settings.require_auth_for_metrics_endpoint"], "`false` opens `/metrics` to everybody", "true"),
+    key(
+        &["litellm_settings.json_logs"],
+        "`true` writes the log as JSON, an object for each line", "`JSON_LOGS`, false",
+    ),
     key(&["include"], "other files of the config's folder, whose lists are joined to this one's", "none"),
     key(&["credential_list"], "`credential_name` and `credential_values`, for several entries", ""),
     key(&["environment_variables"], "variables to set, over the environment, for everything above", ""),

@@ -67,7 +67,7 @@ const COST: &str = "a picture's price is 'output_cost_per_image'";
 /// Of `litellm_settings`.
 pub(super) const LITELLM: &[Unused] = &[
     unused(&["callbacks", "success_callback", "failure_callback", "service_callbacks"], LOGS),
-    unused(&["audit_log_callbacks", "json_logs", "set_verbose", "suppress_debug_info"], LOGS),
+    unused(&["audit_log_callbacks", "set_verbose", "suppress_debug_info"], LOGS),
     unused(&["turn_off_message_logging", "redact_user_api_key_info", "redact_messages_in_exceptions"], LOGS),
     unused(&["prometheus_metrics_config", "custom_prometheus_metadata_labels", "langfuse_default_tags"], LOGS),
     unused(&["store_audit_logs", "log_raw_request_response", "global_disable_no_log_param"], LOGS),

@@ -85,6 +85,8 @@ pub struct Config {
     pub default_model: String,
     /// `/metrics` answers without the key (`litellm_settings.require_auth_for_metrics_endpoint: false`).
     pub open_metrics: bool,
+    /// The log is written as JSON (`litellm_settings.json_logs`, JSON_LOGS).
+    pub json_logs: bool,
     /// Hosts that pictures are fetched from when a request names them by link (`easel_settings.picture_hosts`), in small
     /// letters; `*.example.com` is all below one.
     pub picture_hosts: Vec<String>,

@@ -319,6 +319,7 @@ fn finish(
     let default_model = reader.text(easel.take("default_model"), Unset::Mistake);
     let default_model = default_model.and_then(|text| names.check(&text, reader));
     let metrics_need_key = reader.switch(litellm.take("require_auth_for_metrics_endpoint"));
+    let json_logs = reader.switch(litellm.take("json_logs"));
     let picture_hosts = picture_hosts(easel, reader);
     let strict_params = reader.switch(easel.take("strict_params")).unwrap_or(false);
     let delivery = delivery::read(easel, reader);
@@ -340,6 +341,7 @@ fn finish(
         user_headers,
         default_model: default_model.or(first)?,
         open_metrics: metrics_need_key == Some(false),
+        json_logs: json_logs.unwrap_or_else(|| reader.env.get("JSON_LOGS").and_then(truth).unwrap_or(false)),
         picture_hosts,
         strict_params,
         delivery,

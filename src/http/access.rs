@@ -5,6 +5,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
@@ -14,13 +15,15 @@ use bytes::Bytes;
 use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use opentelemetry::KeyValue;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::error::ErrorCode;
 use super::extract::App;
-use crate::metrics::RequestLabels;
+use crate::metrics::{AliasLabels, Ended, ErrorLabels, RequestLabels, RouteLabels};
 use crate::router::Painting;
+use crate::traces::Trace;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CALL_ID: HeaderName = HeaderName::from_static("x-litellm-call-id");
@@ -39,6 +42,10 @@ struct Delivered {
     model: Option<String>,
     pictures: u32,
     cost_usd: f64,
+    /// The longest that a call of it waited for its turn.
+    queued: Duration,
+    /// The longest that a call of it took to the first byte of its picture.
+    upstream: Duration,
     /// An error that came too late for the status line.
     error: Option<&'static str>,
 }
@@ -54,7 +61,10 @@ impl Story {
 
     /// A painting is about to leave.
     pub(super) fn begins(&self, painting: &Painting) {
-        self.so_far().model.get_or_insert_with(|| painting.deployment.model.id.clone());
+        let mut so_far = self.so_far();
+        so_far.model.get_or_insert_with(|| painting.deployment.model.id.clone());
+        so_far.queued = so_far.queued.max(painting.queued);
+        so_far.upstream = so_far.upstream.max(painting.upstream);
     }
 
     /// Whether a painting has been about to leave.
@@ -80,7 +90,7 @@ impl Story {
 }
 
 /// Gives the request its ids, and its reply a watch that tells its story at the end.
-pub(super) async fn access(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+pub(super) async fn access(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let started = Instant::now();
     let id = uuid::Uuid::new_v4().to_string();
     let id_value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"));
@@ -88,12 +98,34 @@ pub(super) async fn access(State(app): State<Arc<App>>, request: Request, next: 
     let route =
         request.extensions().get::<MatchedPath>().map_or_else(|| "none".into(), |path| path.as_str().to_owned());
     let method = request.method().clone();
-    let span = tracing::info_span!("request", id);
+    // Probes and figures are asked for every few seconds, and are nobody's trace.
+    let trace = match route.starts_with("/health") || route.starts_with("/metrics") {
+        true => Trace::default(),
+        false => app.traces.request(method.as_str(), &route, request.headers()),
+    };
+    let span = tracing::info_span!("request", id, trace_id = trace.id());
+    trace.add(|| vec![KeyValue::new("easel.request_id", id.clone())]);
+    request.extensions_mut().insert(trace.clone());
     app.metrics.in_flight.inc();
     let (status, ending) = (CALLER_GONE, Ending::Cut);
     // It watches from here on: a caller may go before there is a reply.
-    let (error, story, size_bytes) = (None, None, 0);
-    let mut watch = Watch { app, span: span.clone(), started, method, route, status, error, story, size_bytes, ending };
+    let (error, story, size_bytes, first) = (None, None, 0, None);
+    let told = call_id.clone();
+    let mut watch = Watch {
+        app,
+        span: span.clone(),
+        trace,
+        started,
+        first,
+        method,
+        route,
+        told,
+        status,
+        error,
+        story,
+        size_bytes,
+        ending,
+    };
     let mut response = next.run(request).instrument(span).await;
     response.headers_mut().insert(CALL_ID, call_id.unwrap_or_else(|| id_value.clone()));
     response.headers_mut().insert(REQUEST_ID, id_value);
@@ -127,9 +159,14 @@ enum Ending {
 struct Watch {
     app: Arc<App>,
     span: tracing::Span,
+    trace: Trace,
     started: Instant,
+    /// When the first byte of the reply was there.
+    first: Option<Instant>,
     method: Method,
     route: String,
+    /// The id that the caller gave the request.
+    told: Option<HeaderValue>,
     status: StatusCode,
     error: Option<&'static str>,
     story: Option<Arc<Story>>,
@@ -137,44 +174,102 @@ struct Watch {
     ending: Ending,
 }
 
+impl Watch {
+    /// What its span says at the end.
+    fn trace(&self, delivered: Option<&Delivered>, error: Option<&'static str>) {
+        self.trace.add(|| {
+            let mut all = vec![KeyValue::new("http.response.status_code", i64::from(self.status.as_u16()))];
+            let alias = self.story.as_deref().map(|story| story.alias.clone());
+            all.extend(alias.map(|alias| KeyValue::new("easel.alias", alias)));
+            if let Some(delivered) = delivered {
+                all.push(KeyValue::new("easel.pictures", i64::from(delivered.pictures)));
+                all.push(KeyValue::new("easel.cost_usd", delivered.cost_usd));
+            }
+            all.extend(error.map(|code| KeyValue::new("error.type", code)));
+            all
+        });
+        if self.status.is_server_error() || self.ending == Ending::Broken {
+            self.trace.fail();
+        }
+        self.trace.end();
+    }
+
+    /// The figures of the request.
+    fn count(&self, duration: Duration, delivered: Option<&Delivered>, error: Option<&'static str>) {
+        let (metrics, route, status) = (&self.app.metrics, &self.route, self.status.as_u16());
+        metrics.in_flight.dec();
+        metrics.duration.get_or_create(&RouteLabels { route: route.clone() }).observe(duration.as_secs_f64());
+        metrics.requests.get_or_create(&RequestLabels { route: route.clone(), status }).inc();
+        if let Some(code) = error {
+            metrics.errors.get_or_create(&ErrorLabels { code }).inc();
+        }
+        if !paints(route) {
+            return;
+        }
+        let alias = self.story.as_deref().map_or("", Story::alias);
+        let model = delivered.and_then(|delivered| delivered.model.as_deref());
+        if let (Some(_), Some(first)) = (model, self.first) {
+            let transfer = first.elapsed().as_secs_f64();
+            metrics.transfer.get_or_create(&AliasLabels { alias: alias.to_owned() }).observe(transfer);
+        }
+        let cost = delivered.map_or(0.0, |delivered| delivered.cost_usd);
+        let upstream = delivered.map_or(Duration::ZERO, |delivered| delivered.upstream);
+        metrics.litellm.count(Ended { alias, route, status, error, model, cost, total: duration, upstream });
+    }
+}
+
+/// Whether a route is asked for pictures.
+fn paints(route: &str) -> bool {
+    let route = route.trim_end_matches('/');
+    ["/images/generations", "/images/edits", "/images/variations", "/chat/completions", "/deployments/{*rest}"]
+        .iter()
+        .any(|end| route.ends_with(end))
+}
+
+/// A number in JSON, too, which has none of 128 bits.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 impl Drop for Watch {
     fn drop(&mut self) {
         let duration = self.started.elapsed();
-        let metrics = &self.app.metrics;
-        metrics.in_flight.dec();
-        metrics.duration.observe(duration.as_secs_f64());
-        metrics
-            .requests
-            .get_or_create(&RequestLabels { route: self.route.clone(), status: self.status.as_u16() })
-            .inc();
+        let story = self.story.as_deref();
+        let delivered = story.map(|story| story.so_far().clone());
+        let delivered = delivered.as_ref();
+        let error = self.error.or(delivered.and_then(|delivered| delivered.error));
+        self.count(duration, delivered, error);
+        self.trace(delivered, error);
         let reply = match self.ending {
             Ending::Whole => "whole",
             Ending::Broken => "broken",
             Ending::Cut => "cut",
         };
-        let (method, status, duration_ms) = (self.method.as_str(), self.status.as_u16(), duration.as_millis());
-        let story = self.story.as_deref();
-        let delivered = story.map(|story| story.so_far().clone());
-        let delivered = delivered.as_ref();
+        let (method, status, duration_ms) = (self.method.as_str(), self.status.as_u16(), millis(duration));
         let _entered = self.span.enter();
         // Probes come every few seconds and say nothing new.
         if self.route.starts_with("/health") {
             tracing::debug!(method, route = self.route, status, duration_ms, "request");
             return;
         }
+        let painted = delivered.filter(|delivered| delivered.model.is_some());
         // What is absent is left out of the line.
         tracing::info!(
             method,
             route = self.route,
             status,
             duration_ms,
+            queue_ms = painted.map(|painted| millis(painted.queued)),
+            upstream_ms = painted.map(|painted| millis(painted.upstream)),
+            transfer_ms = painted.and(self.first).map(|first| millis(first.elapsed())),
             size_bytes = self.size_bytes,
             reply,
-            alias = story.map(|story| story.alias.as_str()),
-            model = delivered.and_then(|delivered| delivered.model.as_deref()),
-            pictures = delivered.map(|delivered| delivered.pictures),
-            cost_usd = delivered.map(|delivered| delivered.cost_usd),
-            error = self.error.or(delivered.and_then(|delivered| delivered.error)),
+            alias = story.map(Story::alias),
+            model = painted.and_then(|painted| painted.model.as_deref()),
+            pictures = painted.map(|painted| painted.pictures),
+            cost_usd = painted.map(|painted| painted.cost_usd),
+            error,
+            call_id = self.told.as_ref().and_then(|id| id.to_str().ok()),
             "request"
         );
     }
@@ -201,6 +296,7 @@ impl HttpBody for Watched {
             Poll::Ready(None) => self.watch.ending = Ending::Whole,
             Poll::Ready(Some(Err(_))) => self.watch.ending = Ending::Broken,
             Poll::Ready(Some(Ok(frame))) => {
+                self.watch.first.get_or_insert_with(Instant::now);
                 self.watch.size_bytes += frame.data_ref().map_or(0, Bytes::len) as u64;
                 if self.body.is_end_stream() {
                     self.watch.ending = Ending::Whole;

@@ -22,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::raster::Raster;
 use crate::router::Router;
 use crate::store::Links;
+use crate::traces::{Trace, Traces};
 
 /// Everything that handlers share.
 #[derive(Debug)]
@@ -42,6 +43,8 @@ pub struct App {
     pub door: Door,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// Where spans of requests go.
+    pub traces: Traces,
     /// What time it is.
     pub clock: Clock,
     /// Where chance comes from; a test seeds it.
@@ -110,6 +113,8 @@ pub(super) struct Asked {
     pub(super) caller: CallerId,
     /// What links begin with, if the request or the config says.
     pub(super) base_url: Option<String>,
+    /// The span of the request.
+    pub(super) trace: Trace,
 }
 
 impl FromRequestParts<Arc<App>> for Asked {
@@ -117,6 +122,7 @@ impl FromRequestParts<Arc<App>> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, app).await?.id;
-        Ok(Self { headers: parts.headers.clone(), caller, base_url: base_url(app, parts) })
+        let trace = parts.extensions.get::<Trace>().cloned().unwrap_or_default();
+        Ok(Self { headers: parts.headers.clone(), caller, base_url: base_url(app, parts), trace })
     }
 }

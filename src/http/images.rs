@@ -27,6 +27,7 @@ use crate::openai::{Answer, ImageRequest};
 use crate::raster::Prints;
 use crate::reply::{EventSink, JsonSink};
 use crate::router::Job;
+use crate::traces::Trace;
 
 /// `POST /v1/images/generations`.
 pub(super) async fn generations(
@@ -110,10 +111,15 @@ pub(super) async fn paint(
     let base_url = asked.base_url.as_deref().filter(|_| sink.makes_links()).unwrap_or_default();
     let print = print.with(&[sink.form(), &intent, base_url]);
     let alias = app.router.table().alias(request.model.as_deref()).to_owned();
-    let job = job(&app, request, &asked.headers)?;
+    let job = Job { trace: asked.trace.clone(), ..job(&app, request, &asked.headers)? };
     let ticket = Ticket::new(&asked, print, app.router.table().label(&alias))?;
     let work = work(app.clone(), job, sink).map(IntoResponse::into_response).boxed();
-    once(&app, ticket, work).await
+    let mut response = once(&app, ticket, work).await.into_response();
+    // The access line names the alias of what fails, too.
+    if response.extensions().get::<Arc<Story>>().is_none() {
+        response.extensions_mut().insert(Arc::new(Story::new(app.router.table().label(&alias).to_owned())));
+    }
+    Ok(response)
 }
 
 /// The work itself: from a job to a reply that streams.
@@ -150,6 +156,7 @@ pub(super) fn job(app: &App, request: ImageRequest, headers: &HeaderMap) -> Resu
         came: Instant::now(),
         chance: app.draw(),
         prints: Prints::default(),
+        trace: Trace::default(),
     })
 }
 

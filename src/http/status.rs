@@ -35,6 +35,7 @@ pub(super) async fn metrics(
     if !app.open_metrics {
         caller?;
     }
+    app.metrics.began.set(app.started);
     key_life::measure(&app).await;
     app.router.measure();
     app.metrics.serving.painting.set(app.crowd.size().into());

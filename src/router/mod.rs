@@ -11,6 +11,7 @@ mod gate;
 mod gates;
 mod mock;
 mod painting;
+mod spans;
 mod table;
 mod turn;
 
@@ -32,10 +33,11 @@ use crate::bedrock::{Client, Error, Kind, Reply};
 use crate::clock::Clock;
 use crate::config::{Config, Deployment, Routing};
 use crate::image::{Part, Task, Unsupported};
-use crate::metrics::{CallLabels, Metrics};
+use crate::metrics::{CallLabels, Metrics, ModelLabels};
 use crate::payload::Payload;
 use crate::provider::{Asked, Order, Request};
 use crate::raster::{self, Prints, Raster};
+use crate::traces::Trace;
 use budget::Budgets;
 pub use gate::Seen;
 use gates::Gates;
@@ -64,6 +66,8 @@ pub struct Job {
     pub chance: u64,
     /// What has been made of its pictures so far.
     pub prints: Prints,
+    /// The span of the request.
+    pub trace: Trace,
 }
 
 /// Sends jobs to deployments.
@@ -279,16 +283,24 @@ impl Router {
         part: Part,
     ) -> Result<Painting, Error> {
         let timeout = job.timeout.map_or(deployment.timeout, |wanted| wanted.min(deployment.timeout));
+        let (started, trace) = (Instant::now(), spans::of_call(&job.trace, deployment, part));
         let begun = async {
             let reply = match deployment.mock {
                 true => Reply::in_memory(mock::reply(part.count)),
-                false => self.client.invoke(deployment, payload.clone(), timeout).await?,
+                false => self.client.invoke(deployment, payload.clone(), timeout, trace.headers()).await?,
             };
             Painting::begin(deployment.clone(), request.clone(), part, reply).await
         };
-        let result = begun.await;
+        let mut result = begun.await;
+        let labels = ModelLabels { model: deployment.model.id.clone(), region: deployment.region.clone() };
+        if let Ok(painting) = &mut result {
+            painting.upstream = started.elapsed();
+            painting.trace = trace.clone();
+            self.metrics.upstream.get_or_create(&labels).observe(painting.upstream.as_secs_f64());
+        }
         let outcome = result.as_ref().map_or_else(|error| outcome(error.kind), |_| "ok");
-        let (model, region) = (deployment.model.id.clone(), deployment.region.clone());
+        spans::tell(&trace, &result, outcome);
+        let ModelLabels { model, region } = labels;
         self.metrics.calls.get_or_create(&CallLabels { model, region, outcome }).inc();
         match &result {
             Ok(painting) => tracing::debug!(

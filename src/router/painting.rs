@@ -13,6 +13,7 @@ use crate::image::Part;
 use crate::picture::Draft;
 use crate::provider::Request;
 use crate::reply::{Event, Said, Scanner};
+use crate::traces::Trace;
 
 /// How long the connection of a whole reply may take to end.
 const FAREWELL: Duration = Duration::from_millis(250);
@@ -40,6 +41,10 @@ pub struct Painting {
     pub part: Part,
     /// How long the call waited for its turn.
     pub queued: Duration,
+    /// How long it took from sending the call to the first byte of a picture.
+    pub upstream: Duration,
+    /// The span of the call, which ends with this.
+    pub(super) trace: Trace,
     reply: Reply,
     scanner: Scanner,
     /// The first event, which has been waited for.
@@ -58,9 +63,10 @@ impl Painting {
     ) -> Result<Self, Error> {
         request.body = Draft::default();
         let scanner = Scanner::new();
-        let queued = Duration::ZERO;
+        let (queued, upstream, trace) = (Duration::ZERO, Duration::ZERO, Trace::default());
         let (first, whole, ended) = (None, 0, false);
-        let mut painting = Self { deployment, request, part, queued, reply, scanner, first, whole, ended };
+        let mut painting =
+            Self { deployment, request, part, queued, upstream, trace, reply, scanner, first, whole, ended };
         match painting.event().await? {
             Some(event) => painting.first = Some(event),
             None => return Err(no_picture(painting.scanner.said(), painting.reply.request_id())),

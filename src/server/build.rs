@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use crate::raster::Raster;
 use crate::router::Router;
 use crate::store::Links;
+use crate::traces::Traces;
 
 /// What no reload changes.
 #[derive(Debug)]
@@ -32,6 +33,7 @@ pub(super) struct Ground {
     pub(super) certificates: Vec<Certificate>,
     pub(super) raster: Raster,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) traces: Traces,
     pub(super) tasks: TaskTracker,
     pub(super) crowd: Arc<Crowd>,
     pub(super) standing: Arc<Standing>,
@@ -77,6 +79,7 @@ impl Ground {
             fetcher: Fetcher::new(config.picture_hosts.clone()),
             door,
             metrics,
+            traces: self.traces.clone(),
             clock,
             chance: Mutex::new(chance),
             open_metrics: config.open_metrics,

@@ -36,6 +36,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::metrics::Metrics;
 use crate::raster::Raster;
+use crate::traces::Traces;
 use beside::{beside, report};
 use build::Ground;
 use current::Current;
@@ -62,6 +63,8 @@ pub struct Options {
     pub certificates: Vec<Certificate>,
     /// Where uploads are kept while their requests last.
     pub spool: PathBuf,
+    /// Where spans of requests go.
+    pub traces: Traces,
 }
 
 /// A server that listens, and does not answer yet.
@@ -108,7 +111,7 @@ pub fn system_clock() -> Clock {
 impl Server {
     /// Builds everything and listens.
     pub async fn bind(options: Options) -> Result<Self, StartError> {
-        let Options { config, address, clock, chance, root_path, tls, certificates, spool } = options;
+        let Options { config, address, clock, chance, root_path, tls, certificates, spool, traces } = options;
         let ground = Ground {
             address,
             clock,
@@ -117,6 +120,7 @@ impl Server {
             certificates,
             raster: Raster::new(Spooler::new(spool)),
             metrics: Arc::new(Metrics::new()),
+            traces,
             tasks: TaskTracker::new(),
             crowd: Arc::default(),
             standing: Arc::default(),

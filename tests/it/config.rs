@@ -272,7 +272,6 @@ general_settings: {database_url: os.environ/DATABASE_URL, alerting: [slack]}
     router_settings.fallbacks[1].gpt-4o: 'gpt-4o' is not served by Easel, so it is left out here
     router_settings.routing_strategy: 'usage-based-routing-v2' goes unused: Easel knows simple-shuffle, which it takes instead, least-busy and latency-based-routing
     litellm_settings.callbacks: goes unused: Easel writes its own log and metrics; prompts and pictures are never in them
-    litellm_settings.json_logs: goes unused: Easel writes its own log and metrics; prompts and pictures are never in them
     litellm_settings.drop_param: neither LiteLLM nor Easel knows this key, so it goes unused. Did you mean 'drop_params'?
     router_settings.enable_pre_call_checks: goes unused: Easel always asks the deployments first that can honour a request
     router_settings.redis_password: goes unused: replicas of Easel share nothing, so there is no Redis to reach

@@ -90,6 +90,7 @@ async fn start(host: &str, variables: &[(&str, &str)]) -> Result<Server, StartEr
         tls: None,
         certificates,
         spool: std::env::temp_dir(),
+        traces: Default::default(),
     })
     .await
 }

@@ -11,7 +11,7 @@ const FLOORS: &[(u8, &[&str])] = &[
         0,
         &[
             "api_key", "blob", "catalog", "clock", "image", "lexer", "loopback", "metrics", "payload", "picture",
-            "unbase64", "wishes",
+            "traces", "unbase64", "wishes",
         ],
     ),
     (1, &["config", "provider", "raster", "reply", "openai"]),
@@ -20,7 +20,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["http", "emulator"]),
     (5, &["server"]),
     (6, &["cli"]),
-    (7, &["main", "lib", "logging", "signals", "surroundings"]),
+    (7, &["main", "lib", "logging", "otlp", "signals", "surroundings"]),
 ];
 
 /// Imports that stay on their floor, with the reason.

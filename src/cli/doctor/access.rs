@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use super::model::{elsewhere, instead};
 use super::{Check, Doctor, State};
@@ -19,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Tries it. `refused` is what was answered to another question when the first of two API keys was refused.
 pub(super) async fn check(doctor: Doctor<'_>, deployment: &Deployment, refused: Option<&Error>) -> Check {
-    let call = || doctor.client.invoke(deployment, Payload::from(Bytes::from_static(NOTHING)), PATIENCE);
+    let nothing = || Payload::from(Bytes::from_static(NOTHING));
+    let call = || doctor.client.invoke(deployment, nothing(), PATIENCE, HeaderMap::new());
     let (mut answer, mut own) = (call().await.err(), None);
     if answer.as_ref().is_some_and(|error| error.another_key) {
         // What painting does, too.

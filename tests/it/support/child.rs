@@ -103,7 +103,8 @@ impl Builder {
         let said = Arc::new(Mutex::new(String::new()));
         let listening = lines.by_ref().map(Result::unwrap).find_map(|line| {
             *said.lock().unwrap() += &format!("{line}\n");
-            Some(line.split_once("listening on ")?.1.to_owned())
+            // A line of JSON goes on behind the address.
+            Some(line.split_once("listening on ")?.1.split('"').next()?.to_owned())
         });
         let Some(url) = listening else {
             panic!("it does not listen: {}", said.lock().unwrap());

@@ -148,7 +148,8 @@ impl Builder {
         let (root_path, certificates) = (self.root_path, self.certificates);
         let (tls, spool) = (self.tls, std::env::temp_dir());
         let clock = self.clock;
-        let options = Options { config, address, clock, chance, root_path, tls, certificates, spool };
+        let options =
+            Options { config, address, clock, chance, root_path, tls, certificates, spool, traces: Default::default() };
         let server = Server::bind(options).await.unwrap();
         let scheme = if https { "https" } else { "http" };
         let url = format!("{scheme}://{}", server.address().unwrap());
