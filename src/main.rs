@@ -336,9 +336,9 @@ fn run_server(
         })?;
         server.run(signals::orders(path, original)).await.map_err(failed)
     });
-    traces.end();
     // What is left has been cut, and said; a disk or a decoder that hangs holds nobody up.
     runtime.shutdown_timeout(LAST_WORDS);
+    traces.end();
     served
 }
 
