@@ -53,7 +53,7 @@ impl Ground {
             return Err(StartError::WeakKey { address: self.address });
         }
         let (clock, metrics) = (self.clock, self.metrics.clone());
-        let client = Client::new(clock, self.certificates.clone());
+        let client = Client::new(clock, self.certificates.clone()).with_env_keys(config.env_keys.as_ref());
         let router = Router::new(config, client, self.raster.clone(), clock, metrics.clone());
         let links = match Links::open(&config.delivery, clock) {
             Ok(links) => Some(links),

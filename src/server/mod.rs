@@ -182,7 +182,7 @@ async fn change(
     loop {
         let _beside = Beside::start(current.app(), config.clone());
         config = match &mut source {
-            Some(source) => next(&ground, &current, source, &mut named, &mut seen).await,
+            Some(source) => next(&ground, &current, source, &config, &mut named, &mut seen).await,
             None => std::future::pending().await,
         };
     }
@@ -193,6 +193,7 @@ async fn next(
     ground: &Ground,
     current: &Current,
     source: &mut Source,
+    before: &Config,
     named: &mut Vec<PathBuf>,
     seen: &mut Vec<u8>,
 ) -> Arc<Config> {
@@ -205,6 +206,11 @@ async fn next(
         match built {
             Ok((config, app)) => {
                 report(&config, ground.clock);
+                if config.serving.max_connections != before.serving.max_connections {
+                    tracing::warn!(
+                        "config: easel_settings.max_connections has changed, which counts from the next start"
+                    );
+                }
                 current.replace(app);
                 ground.metrics.serving.reload("ok");
                 tracing::info!("the config has been read again; requests under way end with the one they began with");

@@ -9,9 +9,12 @@ use futures_util::future::join_all;
 use reqwest::Response;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::RwLock;
 
 use crate::support::child::Child;
+use crate::support::service::{ID, SECRET};
 use crate::support::{CORE, ReadJson, client, header};
 
 /// Core, with what Easel's settings say.
@@ -223,6 +226,61 @@ async fn a_reload_opens_no_door() {
     child.says("there is no master key of your own").await;
     let url = child.url.replace("0.0.0.0", "127.0.0.1");
     assert_eq!(paint(&url, "a cat").await.unwrap().status(), 401);
+}
+
+#[tokio::test]
+async fn keys_that_sign_are_read_again_and_what_is_not_is_said() {
+    let env = |id: &str, more: &str| format!("AWS_ACCESS_KEY_ID={id}\nAWS_SECRET_ACCESS_KEY={SECRET}\n{more}");
+    let child = Child::with(CORE).file(".env", &env("AKIDOFYESTERDAY", "")).start().await;
+    assert_eq!(paint(&child.url, "a cat").await.unwrap().status(), 500, "the emulator does not know this key");
+    child.rewrite(".env", &env(ID, "PORT=4321\nAWS_PROFILE=other\n"));
+    child.says("the config has been read again").await;
+    assert!(whole(paint(&child.url, "a cat emulate:tiny").await).await);
+    child.assert_signed(None);
+    for name in ["PORT", "AWS_PROFILE"] {
+        let words = format!(".env: {name} has changed, which counts from the next start");
+        assert!(child.said().contains(&words), "{}", child.said());
+    }
+    child.rewrite(".env", "");
+    child.says("AWS_ACCESS_KEY_ID or its secret is gone").await;
+}
+
+#[tokio::test]
+async fn a_secret_that_stands_in_a_file_of_its_own_is_read_again() {
+    let builder = Child::with(CORE).env("AWS_BEARER_TOKEN_BEDROCK", "emulated").file("master", "sk-of-today");
+    let path = builder.path("master");
+    let child = builder.env("LITELLM_MASTER_KEY_FILE", path.to_str().unwrap()).start().await;
+    let ask = |key: &'static str| {
+        let request = client().get(format!("{}/v1/models", child.url)).bearer_auth(key);
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!((ask("sk-of-today").await, ask("sk-of-tomorrow").await), (200, 401));
+    child.rewrite("master", "sk-of-tomorrow\n");
+    child.says("the config has been read again").await;
+    assert_eq!((ask("sk-of-today").await, ask("sk-of-tomorrow").await), (401, 200));
+}
+
+#[tokio::test]
+async fn connections_that_rest_do_not_hold_up_the_end() {
+    let mut child = started(&core("")).await;
+    let address = child.url.trim_start_matches("http://").to_owned();
+    let mut resting = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(b"GET /health/liveliness HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut reply = [0; 12];
+        stream.read_exact(&mut reply).await.unwrap();
+        resting.push(stream);
+    }
+    // One that has asked nothing at all.
+    resting.push(TcpStream::connect(&address).await.unwrap());
+    child.signal("TERM");
+    assert_eq!(child.end().await, Some(0));
+    assert!(child.said().contains("grace_ms=0") && child.said().contains("stopped"), "{}", child.said());
+    for mut stream in resting {
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.unwrap();
+    }
 }
 
 /// Two replicas and whoever sends requests to those that say they are ready.
