@@ -128,7 +128,7 @@ impl Server {
             chance: Mutex::new(chance),
             started: clock.unix(),
         };
-        let app = ground.build(&config)?;
+        let app = ground.build(&config, None)?;
         let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         report(&config, clock);
         Ok(Self { listener, tls, ground, current: Current::new(app), config: Arc::new(config) })
@@ -199,7 +199,7 @@ async fn next(
 ) -> Arc<Config> {
     loop {
         let read = source.next(named, seen).await.map_err(|unusable| unusable.mistakes);
-        let built = read.and_then(|config| match ground.build(&config) {
+        let built = read.and_then(|config| match ground.build(&config, Some(&current.app())) {
             Ok(app) => Ok((config, app)),
             Err(error) => Err(vec![error.to_string()]),
         });

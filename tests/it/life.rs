@@ -180,6 +180,45 @@ async fn a_changed_config_takes_over_and_one_with_mistakes_does_not() {
 }
 
 #[tokio::test]
+async fn bounds_go_on_counting_over_a_reload_and_rests_end() {
+    let bound = |rpm: u32, queue: f64| {
+        let entry = CORE.replace("aws_region_name", &format!("rpm: {rpm}, aws_region_name"));
+        format!("{entry}easel_settings: {{queue: {{time: {queue}}}}}\n")
+    };
+    let child = started(&bound(2, 1.0)).await;
+    for _ in 0..2 {
+        assert!(whole(paint(&child.url, "a cat emulate:tiny").await).await);
+    }
+    child.rewrite("config.yaml", &bound(2, 1.5));
+    child.signal("HUP");
+    child.says("the config has been read again").await;
+    assert_eq!(paint(&child.url, "a cat emulate:tiny").await.unwrap().status(), 429, "the minute is not over");
+    child.rewrite("config.yaml", &bound(3, 1.5));
+    child.signal("HUP");
+    for _ in 0..1000 {
+        if paint(&child.url, "a cat emulate:tiny").await.unwrap().status() == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(child.emulator.calls().len(), 3, "{}", child.said());
+
+    // A retired model rests for an hour, or until then.
+    let child = started(CORE).await;
+    child.emulator.script(["end-of-life".parse().ok()]);
+    assert_eq!(paint(&child.url, "a cat").await.unwrap().status(), 404);
+    let resting = async || {
+        let text = client().get(format!("{}/metrics", child.url)).send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find(|line| line.starts_with("easel_deployment_resting{")).unwrap();
+        line.ends_with(" 1")
+    };
+    assert!(resting().await);
+    child.signal("HUP");
+    child.says("the config has been read again").await;
+    assert!(!resting().await);
+}
+
+#[tokio::test]
 async fn a_file_that_changes_is_noticed_without_a_signal() {
     let yaml = format!("include: [more.yaml]\n{CORE}");
     let more = "general_settings: {litellm_key_header_name: x-one}\n";
