@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::Certificate;
 use tokio_util::task::TaskTracker;
 
-use super::StartError;
+use super::{StartError, Tls};
 use crate::auth::Door;
 use crate::bedrock::Client;
 use crate::clock::Clock;
@@ -30,6 +30,7 @@ pub(super) struct Ground {
     pub(super) clock: Clock,
     pub(super) root_path: Option<String>,
     pub(super) scheme: &'static str,
+    pub(super) tls: Option<Tls>,
     pub(super) certificates: Vec<Certificate>,
     pub(super) raster: Raster,
     pub(super) metrics: Arc<Metrics>,

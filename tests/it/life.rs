@@ -300,6 +300,40 @@ async fn a_secret_that_stands_in_a_file_of_its_own_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_certificate_is_renewed_without_a_restart() {
+    let made = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (old, new) = (made(), made());
+    let child = Child::with(CORE)
+        .file("cert.pem", &old.cert.pem())
+        .file("key.pem", &old.signing_key.serialize_pem())
+        .arguments(&["--ssl_certfile_path", "cert.pem", "--ssl_keyfile_path", "key.pem"])
+        .start()
+        .await;
+    let url = format!("{}/health/liveliness", child.url.replace("127.0.0.1", "localhost"));
+    let trusting = |pem: String| {
+        let pem = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
+        reqwest::Client::builder().no_proxy().tls_certs_only([pem]).build().unwrap()
+    };
+    let (of_old, of_new) = (trusting(old.cert.pem()), trusting(new.cert.pem()));
+    assert_eq!(of_old.get(&url).send().await.unwrap().status(), 200);
+    assert!(of_new.get(&url).send().await.is_err());
+    // First one that does not go with the key.
+    child.rewrite("cert.pem", &new.cert.pem());
+    child.says("the certificate that is in use goes on").await;
+    assert_eq!(trusting(old.cert.pem()).get(&url).send().await.unwrap().status(), 200);
+    child.rewrite("key.pem", &new.signing_key.serialize_pem());
+    for _ in 0..1000 {
+        if of_new.get(&url).send().await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(of_new.get(&url).send().await.unwrap().status(), 200, "{}", child.said());
+    assert!(trusting(old.cert.pem()).get(&url).send().await.is_err());
+    assert_eq!(of_old.get(&url).send().await.unwrap().status(), 200, "its connection goes on");
+}
+
+#[tokio::test]
 async fn connections_that_rest_do_not_hold_up_the_end() {
     let mut child = started(&core("")).await;
     let address = child.url.trim_start_matches("http://").to_owned();
