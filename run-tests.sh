@@ -5,14 +5,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'TEXT'
-usage: ./run-tests.sh [--quick | --litellm | --chaos]
+usage: ./run-tests.sh [--quick | --litellm | --chaos | --prometheus]
 
   Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
-  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto, Prometheus). What
+  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto). What
   those need is installed into target/clients.
 
   --quick    stop after the Rust tests
   --chaos    at the end, ten long runs of tests/it/chaos, each with a new seed; takes about five minutes more
+  --prometheus  at the end, have Debian's Prometheus read the metrics, the alerts and the dashboard's queries; it is
+             unpacked into target/, and needs apt-get and jq
   --litellm  at the end, ask a LiteLLM from PyPI the same as Easel; takes five minutes more
 TEXT
 }
@@ -20,11 +22,13 @@ TEXT
 quick=false
 litellm=false
 chaos=false
+prometheus=false
 for argument in "$@"; do
   case $argument in
     --quick) quick=true ;;
     --litellm) litellm=true ;;
     --chaos) chaos=true ;;
+    --prometheus) prometheus=true ;;
     -h | --help) usage; exit ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -57,7 +61,6 @@ if ! $quick; then
   need "Node.js, 20 or later: apt-get install nodejs, from Debian 13 on" node -e 'if (process.versions.node.split(".")[0] < 20) process.exit(1)'
   need "npm: apt-get install npm" npm --version
   need "curl: apt-get install curl" curl --version
-  need "jq: apt-get install jq" jq --version
 fi
 if ((${#missing[@]})); then
   echo "run-tests.sh: these are missing:" >&2
@@ -196,7 +199,9 @@ fi
 stage "release build" cargo build --locked --release
 export EASEL_BIN=$PWD/target/release/easel EASEL_CONFIG=$PWD/tests/clients/easel.yaml
 stage "test-local.sh" try_locally
-stage "Prometheus" tests/observability.sh
+if $prometheus; then
+  stage "Prometheus" tests/observability.sh
+fi
 stage "clients' packages" install_clients
 stage "Python clients" with_pytest "$clients/py" --ignore test_langchain.py
 stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" \
