@@ -12,10 +12,10 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use tokio::task::spawn_blocking;
 
-/// Blobs of at most this many bytes stay in memory.
+/// Blobs of at most this many bytes stay in memory, and no more of a longer one while it is written.
 const MAX_HELD: usize = 64 * 1024;
 
-/// What is read from or written to a file at once.
+/// What is read from a file at once.
 const STRIDE: usize = 192 * 1024;
 
 /// Bytes, cheap to copy.
@@ -192,8 +192,7 @@ impl Spool {
     pub async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.length += bytes.len() as u64;
         self.held.extend_from_slice(bytes);
-        let most = if self.file.is_some() { STRIDE } else { MAX_HELD };
-        if self.held.len() > most { self.flush().await } else { Ok(()) }
+        if self.held.len() > MAX_HELD { self.flush().await } else { Ok(()) }
     }
 
     /// The blob.

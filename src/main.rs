@@ -334,7 +334,7 @@ fn run_server(
             StartError::WeakKey { .. } => unusable(error),
             StartError::Listen { .. } => failed(error),
         })?;
-        server.run(signals::orders(path, original)).await.map_err(failed)
+        server.run(signals::orders(path, original, env.clone())).await.map_err(failed)
     });
     // What is left has been cut, and said; a disk or a decoder that hangs holds nobody up.
     runtime.shutdown_timeout(LAST_WORDS);

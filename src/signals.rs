@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use easel::catalog::Catalog;
-use easel::config::{Config, Mistakes};
+use easel::config::{Config, Environment, Mistakes, Notice};
 use easel::server::{Orders, Source, Stop, Unusable};
 use futures_util::FutureExt;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,7 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::surroundings::Original;
 
 /// What the operator may say to the server: stop, stop at once, read the config again.
-pub(crate) fn orders(config: PathBuf, original: Original) -> Orders {
+/// `first` is the environment that the program was built from.
+pub(crate) fn orders(config: PathBuf, original: Original, first: Environment) -> Orders {
     let (hurry, at_once) = oneshot::channel();
     let mut stops = Stops::new();
     let stop = async move {
@@ -42,19 +43,39 @@ pub(crate) fn orders(config: PathBuf, original: Original) -> Orders {
         while hangups.recv().await.is_some() && wish.send(()).await.is_ok() {}
     });
     let files = vec![config.clone(), ".env".into()];
-    let read = Arc::new(move || read_again(&config, &original));
+    let read = Arc::new(move || read_again(&config, &original, &first));
     Orders { stop: stop.boxed(), at_once: at_once.boxed(), source: Some(Source { read, files, wishes }) }
 }
 
 /// The config as it is now, with `.env` as it is now.
-fn read_again(path: &Path, original: &Original) -> Result<Config, Unusable> {
+fn read_again(path: &Path, original: &Original, first: &Environment) -> Result<Config, Unusable> {
     let env = original.again().map_err(|error| Unusable { mistakes: vec![error], files: Vec::new() })?;
     let lines = |mistakes: Mistakes| Unusable {
         mistakes: mistakes.mistakes.iter().map(ToString::to_string).collect(),
         files: mistakes.files,
     };
-    Config::load(path, &env, &Catalog::builtin()).map_err(lines)
+    let mut config = Config::load(path, &env, &Catalog::builtin()).map_err(lines)?;
+    for name in AT_START.iter().filter(|name| env.get(name) != first.get(name)) {
+        let message = format!("{name} has changed, which counts from the next start");
+        config.warnings.push(Notice { path: ".env".into(), message });
+    }
+    // The process itself still has them, where AWS's chain looks.
+    if config.env_keys.is_none() && first.get("AWS_ACCESS_KEY_ID").is_some() {
+        let message = "AWS_ACCESS_KEY_ID or its secret is gone, and the AWS chain goes on with it until the next start";
+        config.warnings.push(Notice { path: ".env".into(), message: message.into() });
+    }
+    Ok(config)
 }
+
+/// Variables that are read when the program starts, by itself or by AWS's chain.
+#[rustfmt::skip]
+const AT_START: [&str; 22] = [
+    "HOST", "PORT", "SERVER_ROOT_PATH", "TMPDIR", "LITELLM_LOG", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY",
+    "SSL_CERT_FILE", "AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "AWS_PROFILE", "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_EC2_METADATA_DISABLED",
+];
 
 /// What the operator or the container engine says to stop, heard from when this is made.
 struct Stops {

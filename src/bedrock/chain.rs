@@ -25,8 +25,13 @@ pub(super) fn fixed(id: &str, secret: &SecretString, token: Option<&SecretString
     Credentials::from_keys(id, secret.expose_secret(), token.map(|t| t.expose_secret().to_owned()))
 }
 
-/// Credentials for a deployment in this region.
-pub(super) async fn fetch(auth: &Auth, region: &str) -> Result<Credentials, NoCredentials> {
+/// Credentials for a deployment in this region. `env_keys` come first in the whole chain, where they are known better
+/// than the process's own environment knows them.
+pub(super) async fn fetch(
+    auth: &Auth,
+    region: &str,
+    env_keys: Option<Credentials>,
+) -> Result<Credentials, NoCredentials> {
     let profile = match auth {
         Auth::Chain { profile, .. } => profile.as_deref(),
         Auth::Bearer { .. } | Auth::Keys { .. } | Auth::WebIdentity { .. } => None,
@@ -39,7 +44,10 @@ pub(super) async fn fetch(auth: &Auth, region: &str) -> Result<Credentials, NoCr
             (SharedCredentialsProvider::new(credentials), role)
         }
         Auth::Chain { profile: Some(profile), role } => (one_profile(profile, region), role),
-        Auth::Chain { profile: None, role } => (whole_chain(region).await, role),
+        Auth::Chain { profile: None, role } => match env_keys {
+            Some(keys) => (SharedCredentialsProvider::new(keys), role),
+            None => (whole_chain(region).await, role),
+        },
     };
     match role {
         Some(role) => sts::assume(role, base, region).await,

@@ -80,6 +80,8 @@ impl NoCredentials {
 #[derive(Debug, Default)]
 pub(super) struct Identities {
     pub(super) keys: Keys,
+    /// What the AWS chain finds first, as it is now.
+    pub(super) env_keys: Option<Credentials>,
     sources: Mutex<HashMap<String, Arc<Source>>>,
 }
 
@@ -100,7 +102,8 @@ impl Identities {
         };
         let fetch = || {
             let (auth, region) = (deployment.auth.clone(), deployment.region.clone());
-            async move { within_patience(chain::fetch(&auth, &region)).await }
+            let env_keys = self.env_keys.clone();
+            async move { within_patience(chain::fetch(&auth, &region, env_keys)).await }
         };
         source.get(now, fetch).await.map(Identity::Aws)
     }

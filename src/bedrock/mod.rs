@@ -42,7 +42,7 @@ use sigv4::Parts;
 
 use crate::api_key::ApiKey;
 use crate::clock::Clock;
-use crate::config::{Auth, BearerKey, Deployment};
+use crate::config::{Auth, AwsKeys, BearerKey, Deployment};
 use crate::loopback::names_this_machine;
 use crate::payload::Payload;
 
@@ -97,6 +97,13 @@ impl Client {
             outward: LazyLock::new(Box::new(move || http_client(certificates, true))),
             loopback: LazyLock::new(Box::new(move || http_client(extra_certificates, false))),
         }
+    }
+
+    /// The same, with keys that the environment holds: they come before the rest of the AWS chain.
+    #[must_use]
+    pub fn with_env_keys(mut self, keys: Option<&AwsKeys>) -> Self {
+        self.identities.env_keys = keys.map(|keys| chain::fixed(&keys.id, &keys.secret, keys.token.as_ref()));
+        self
     }
 
     /// Calls InvokeModel once, and returns when the head of a success is there. Errors are sorted into [`Kind`]s.

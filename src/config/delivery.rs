@@ -13,7 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::keys;
 use super::report::{join, quote};
 use super::section::{Field, Reader, Section, Text, Unset};
-use super::{Bucket, BucketKeys, Delivery, EventTimes, Links};
+use super::{AwsKeys, Bucket, Delivery, EventTimes, Links};
 
 const EXPIRES_IN: Duration = Duration::from_secs(3600);
 
@@ -131,7 +131,7 @@ fn bucket(mut s3: Section, reader: &mut Reader) -> Option<Bucket> {
     if id.is_some() != secret.is_some() {
         reader.mistake(&s3.path, "aws_access_key_id and aws_secret_access_key come together. Write both, or neither");
     }
-    let keys = id.zip(secret).map(|(id, secret)| BucketKeys { id: id.value, secret: secret.value, token });
+    let keys = id.zip(secret).map(|(id, secret)| AwsKeys { id: id.value, secret: secret.value, token });
     rest(s3, reader);
     Some(Bucket { name: name?, region, endpoint, prefix: prefix.trim_matches('/').to_owned(), keys })
 }

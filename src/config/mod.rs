@@ -104,6 +104,8 @@ pub struct Config {
     pub routing: Routing,
     /// What becomes of calls whose callers are gone.
     pub keeping: Keeping,
+    /// `AWS_ACCESS_KEY_ID` and its secret in the environment, which the AWS chain asks first.
+    pub env_keys: Option<AwsKeys>,
     /// What `environment_variables` sets, over the environment as it was: the AWS chain has to see it too.
     pub exports: BTreeMap<String, SecretString>,
     /// What the operator should know but need not mend: path and sentence.
@@ -153,12 +155,12 @@ pub struct Bucket {
     /// What names in it begin with, without slashes at its ends; may be empty.
     pub prefix: String,
     /// Keys to sign with; else the AWS chain.
-    pub keys: Option<BucketKeys>,
+    pub keys: Option<AwsKeys>,
 }
 
 /// Keys to sign with.
 #[derive(Clone, Debug)]
-pub struct BucketKeys {
+pub struct AwsKeys {
     /// `aws_access_key_id`.
     pub id: String,
     /// `aws_secret_access_key`.

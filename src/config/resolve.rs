@@ -19,7 +19,7 @@ use super::include::{self, Folder, Top};
 use super::report::{Report, join, quote};
 use super::section::{Field, Reader, Section, Text, Unset, truth};
 use super::wildcard::{WildDraft, Wildcard};
-use super::{Auth, Config, Deployment, Environment, Mistakes};
+use super::{Auth, AwsKeys, Config, Deployment, Environment, Mistakes};
 use super::{aliases, delivery, keeping, known, leftovers, models, routing, serving};
 use crate::catalog::Catalog;
 
@@ -67,6 +67,7 @@ fn whole(mut top: Top, catalog: &Catalog, reader: &mut Reader) -> Option<Config>
         easel: section(&mut top, "easel_settings"),
     };
     let exports = environment_variables(variables, reader);
+    let env_keys = env_keys(&reader.env);
     let credentials = credentials(top.take_all("credential_list"), reader);
     let list = top.take_all("model_list");
     let has_list = !list.is_empty();
@@ -85,7 +86,7 @@ fn whole(mut top: Top, catalog: &Catalog, reader: &mut Reader) -> Option<Config>
     }
     let (deployments, own) = join_up(drafts, wild, &mut names, reader);
     let config = finish(settings, deployments, own, names, Arc::new(catalog), reader)?;
-    Some(Config { exports, ..config })
+    Some(Config { exports, env_keys, ..config })
 }
 
 /// Sets variables for everything that is read later; like LiteLLM, over what the environment had.
@@ -106,6 +107,13 @@ fn environment_variables(section: Section, reader: &mut Reader) -> BTreeMap<Stri
         }
     }
     exports
+}
+
+/// Keys to sign with that the environment holds. The AWS chain would find them itself, but as they were at start.
+fn env_keys(env: &Environment) -> Option<AwsKeys> {
+    let id = env.get("AWS_ACCESS_KEY_ID")?.trim().to_owned();
+    let secret = env.get("AWS_SECRET_ACCESS_KEY")?.trim().into();
+    Some(AwsKeys { id, secret, token: env.get("AWS_SESSION_TOKEN").map(|token| token.trim().into()) })
 }
 
 /// `credential_list`: named members of `litellm_params`, for several entries.
@@ -349,6 +357,7 @@ fn finish(
         keeping,
         serving,
         files: Vec::new(),
+        env_keys: None,
         exports: BTreeMap::new(),
         catalog,
         warnings: Vec::new(),

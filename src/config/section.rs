@@ -206,6 +206,7 @@ impl Reader {
 
     fn variable(&mut self, path: &str, name: &str, unset: Unset) -> Option<String> {
         if let Some(file) = self.file_of(path, name) {
+            self.files.push(file.clone());
             return match std::fs::read_to_string(&file) {
                 Ok(value) => Some(value),
                 Err(error) => {

@@ -34,7 +34,6 @@ pub(super) struct Limits {
 /// See above. Those who wait go through in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Gate {
-    limits: Limits,
     state: Mutex<State>,
     /// Held by the first of those who wait; a fair lock, so the others stand in line for it.
     turn: tokio::sync::Mutex<()>,
@@ -44,6 +43,7 @@ pub(super) struct Gate {
 
 #[derive(Debug, Default)]
 struct State {
+    limits: Limits,
     in_flight: u32,
     waiting: usize,
     /// When the calls of the last minute began, as far as `rpm` has to know.
@@ -104,8 +104,20 @@ pub struct Seen {
 
 impl Gate {
     pub(super) fn new(limits: Limits) -> Arc<Self> {
-        let (state, turn, changed) = Default::default();
-        Arc::new(Self { limits, state, turn, changed })
+        let state = Mutex::new(State { limits, ..State::default() });
+        let (turn, changed) = Default::default();
+        Arc::new(Self { state, turn, changed })
+    }
+
+    /// Goes on with the limits of another: what is under way and who waits still counts, and nobody rests any more.
+    pub(super) fn take_over(&self, other: &Self) {
+        let limits = other.lock().limits;
+        let mut state = self.lock();
+        state.limits = limits;
+        (state.shut_until, state.trusted, state.rests_until, state.probed) = (None, None, None, false);
+        state.failures.clear();
+        drop(state);
+        self.changed.notify_one();
     }
 
     /// Waits for its turn, if it can come by `latest`.
@@ -114,21 +126,21 @@ impl Gate {
         if let Some(passage) = self.pass_at_once(came) {
             return Ok(passage);
         }
-        let wait = self.lock().wait(came, self.limits);
-        if self.lock().waiting >= self.limits.waiting || came + wait > latest {
+        let wait = self.lock().wait(came);
+        if self.is_full() || came + wait > latest {
             return Err(TooLong(wait));
         }
         let _in_line = InLine::join(self);
         match timeout_at(latest, self.turn(came)).await {
             Ok(passage) => Ok(passage),
-            Err(_) => Err(TooLong(self.lock().wait(Instant::now(), self.limits))),
+            Err(_) => Err(TooLong(self.lock().wait(Instant::now()))),
         }
     }
 
     /// Goes through before anybody has to wait.
     fn pass_at_once(self: &Arc<Self>, now: Instant) -> Option<Passage> {
         let mut state = self.lock();
-        let free = state.waiting == 0 && state.pass(now, self.limits) == Pass::Now;
+        let free = state.waiting == 0 && state.pass(now) == Pass::Now;
         free.then(|| self.begin(&mut state, now, now))
     }
 
@@ -139,7 +151,7 @@ impl Gate {
             let now = Instant::now();
             let pass = {
                 let mut state = self.lock();
-                match state.pass(now, self.limits) {
+                match state.pass(now) {
                     Pass::Now => return self.begin(&mut state, came, now),
                     other => other,
                 }
@@ -159,22 +171,28 @@ impl Gate {
         let probe = state.rests_until.is_some() && !state.probed;
         state.in_flight += 1;
         state.probed |= probe;
-        if self.limits.rpm.is_some() {
+        if state.limits.rpm.is_some() {
             state.begun.push_back(now);
         }
         Passage { gate: self.clone(), waited: now - came, probe, begun: now }
     }
 
+    /// Whether nobody else may wait.
+    fn is_full(&self) -> bool {
+        let state = self.lock();
+        state.waiting >= state.limits.waiting
+    }
+
     /// Whether a call would go through at once.
     pub(super) fn is_open(&self, now: Instant) -> bool {
         let mut state = self.lock();
-        state.waiting == 0 && state.pass(now, self.limits) == Pass::Now
+        state.waiting == 0 && state.pass(now) == Pass::Now
     }
 
     /// How long one more would wait; `None` if there is no room to wait.
     pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
         let state = self.lock();
-        (state.waiting < self.limits.waiting).then(|| state.wait(now, self.limits))
+        (state.waiting < state.limits.waiting).then(|| state.wait(now))
     }
 
     /// Whether others are asked first: it rests, or one call is finding out whether it has to.
@@ -236,30 +254,30 @@ impl Gate {
 }
 
 impl State {
-    fn pass(&mut self, now: Instant, limits: Limits) -> Pass {
+    fn pass(&mut self, now: Instant) -> Pass {
         if let Some(until) = self.shut_until.filter(|until| now < *until) {
             return Pass::At(until);
         }
         while self.begun.front().is_some_and(|first| now.duration_since(*first) >= MINUTE) {
             self.begun.pop_front();
         }
-        let rpm = limits.rpm.map_or(usize::MAX, |rpm| rpm as usize);
+        let rpm = self.limits.rpm.map_or(usize::MAX, |rpm| rpm as usize);
         match self.begun.front() {
             Some(first) if self.begun.len() >= rpm => Pass::At(*first + MINUTE),
-            _ if self.in_flight >= self.most(limits) => Pass::Full,
+            _ if self.in_flight >= self.most() => Pass::Full,
             _ => Pass::Now,
         }
     }
 
-    fn most(&self, limits: Limits) -> u32 {
-        let parallel = limits.parallel.unwrap_or(u32::MAX);
+    fn most(&self) -> u32 {
+        let parallel = self.limits.parallel.unwrap_or(u32::MAX);
         self.trusted.map_or(parallel, |trusted| trusted.min(parallel))
     }
 
     /// How long one more would wait behind those who wait already: until it opens, and until enough calls have ended.
-    fn wait(&self, now: Instant, limits: Limits) -> Duration {
+    fn wait(&self, now: Instant) -> Duration {
         let shut = self.shut_until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-        let by_rpm = limits.rpm.map_or(Duration::ZERO, |rpm| {
+        let by_rpm = self.limits.rpm.map_or(Duration::ZERO, |rpm| {
             let rpm = rpm as usize;
             let recent = self.begun.iter().filter(|begun| now.duration_since(**begun) < MINUTE);
             let recent: Vec<_> = recent.collect();
@@ -268,7 +286,7 @@ impl State {
             let first = recent.get(over % rpm).or(recent.last()).map_or(now, |begun| **begun);
             (first + MINUTE).saturating_duration_since(now) + MINUTE.saturating_mul(minutes)
         });
-        let most = self.most(limits);
+        let most = self.most();
         let ahead = self.in_flight as usize + self.waiting;
         let calls = match usize::try_from(most) {
             Ok(most) if ahead >= most => (ahead - most) as f64 / most as f64 + 1.0,

@@ -45,6 +45,20 @@ impl Gates {
         Self { deployments: deployments.collect(), aliases: aliases.collect(), open }
     }
 
+    /// The same, with the gates that there were before: they keep their counts, and take the limits that hold now.
+    pub(super) fn after(mut self, before: &Self) -> Self {
+        let all = [(&mut self.deployments, &before.deployments), (&mut self.aliases, &before.aliases)];
+        for (gates, before) in all {
+            for (id, gate) in gates {
+                if let Some(known) = before.get(id) {
+                    known.take_over(gate);
+                    *gate = known.clone();
+                }
+            }
+        }
+        self
+    }
+
     pub(super) fn of(&self, deployment: &Deployment) -> &Arc<Gate> {
         self.deployments.get(&deployment.id).unwrap_or(&self.open)
     }

@@ -119,6 +119,12 @@ impl Router {
         Self { table, client, raster, gates, budgets, routing, clock, metrics }
     }
 
+    /// The same in another's place, whose calls go on: bounds count them too, and nobody rests any more.
+    #[must_use]
+    pub fn after(self, before: &Self) -> Self {
+        Self { gates: self.gates.after(&before.gates), ..self }
+    }
+
     /// Who serves what.
     pub fn table(&self) -> &Table {
         &self.table

@@ -32,6 +32,9 @@ use crate::metrics::Metrics;
 /// request into one that is just being closed. AWS's wait up to 350 s where `infrastructure/` has its way.
 const IDLE: Duration = Duration::from_secs(400);
 
+/// What a connection reads ahead, and what it holds of a reply that is not taken. A head may be as long.
+const BUFFER: usize = 64 * 1024;
+
 /// An open connection, until this is dropped.
 struct Open {
     metrics: Arc<Metrics>,
@@ -108,7 +111,7 @@ where
         }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(IDLE);
+    builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(BUFFER);
     graceful.watch(builder.serve_connection(stream, service))
 }
 

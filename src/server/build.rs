@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use reqwest::Certificate;
 use tokio_util::task::TaskTracker;
 
-use super::StartError;
+use super::{StartError, Tls};
 use crate::auth::Door;
 use crate::bedrock::Client;
 use crate::clock::Clock;
@@ -30,6 +30,7 @@ pub(super) struct Ground {
     pub(super) clock: Clock,
     pub(super) root_path: Option<String>,
     pub(super) scheme: &'static str,
+    pub(super) tls: Option<Tls>,
     pub(super) certificates: Vec<Certificate>,
     pub(super) raster: Raster,
     pub(super) metrics: Arc<Metrics>,
@@ -46,15 +47,19 @@ pub(super) struct Ground {
 }
 
 impl Ground {
-    /// What answers with this config. Where the door is weak, nobody else may be able to reach it.
-    pub(super) fn build(&self, config: &Config) -> Result<Arc<App>, StartError> {
+    /// What answers with this config, in the place of `before`. Where the door is weak, nobody else may be able to reach it.
+    pub(super) fn build(&self, config: &Config, before: Option<&App>) -> Result<Arc<App>, StartError> {
         let door = Door::new(config.master_key.clone(), config.permit_weak_key);
         if !door.may_listen(self.address.ip()) {
             return Err(StartError::WeakKey { address: self.address });
         }
         let (clock, metrics) = (self.clock, self.metrics.clone());
-        let client = Client::new(clock, self.certificates.clone());
+        let client = Client::new(clock, self.certificates.clone()).with_env_keys(config.env_keys.as_ref());
         let router = Router::new(config, client, self.raster.clone(), clock, metrics.clone());
+        let router = match before {
+            Some(before) => router.after(&before.router),
+            None => router,
+        };
         let links = match Links::open(&config.delivery, clock) {
             Ok(links) => Some(links),
             Err(why) => {

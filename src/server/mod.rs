@@ -71,7 +71,6 @@ pub struct Options {
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
-    tls: Option<Tls>,
     ground: Ground,
     current: Arc<Current>,
     config: Arc<Config>,
@@ -117,6 +116,7 @@ impl Server {
             clock,
             root_path,
             scheme: if tls.is_some() { "https" } else { "http" },
+            tls,
             certificates,
             raster: Raster::new(Spooler::new(spool)),
             metrics: Arc::new(Metrics::new()),
@@ -128,10 +128,10 @@ impl Server {
             chance: Mutex::new(chance),
             started: clock.unix(),
         };
-        let app = ground.build(&config)?;
+        let app = ground.build(&config, None)?;
         let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
         report(&config, clock);
-        Ok(Self { listener, tls, ground, current: Current::new(app), config: Arc::new(config) })
+        Ok(Self { listener, ground, current: Current::new(app), config: Arc::new(config) })
     }
 
     /// Where it listens.
@@ -142,12 +142,15 @@ impl Server {
     /// Answers until it is told to stop, then lets what is under way end. Every order is obeyed as it comes.
     pub async fn run(self, orders: Orders) -> io::Result<()> {
         let (scheme, address) = (self.ground.scheme, self.address()?);
-        let Self { listener, tls, ground, current, config } = self;
+        let Self { listener, ground, current, config } = self;
         let ground = Arc::new(ground);
-        let Orders { stop, at_once, source } = orders;
+        let Orders { stop, at_once, mut source } = orders;
         // What changes from here on is noticed.
-        let seen = match &source {
-            Some(source) => source.look(&config.files).await,
+        let seen = match &mut source {
+            Some(source) => {
+                source.files.extend(ground.tls.iter().flat_map(Tls::files));
+                source.look(&config.files).await
+            }
             None => Vec::new(),
         };
         tracing::info!("listening on {scheme}://{address}");
@@ -156,7 +159,7 @@ impl Server {
         let at_once = at_once.shared();
         let stop = pause(ground.clone(), current.clone(), stop, at_once.clone());
         let most = config.serving.max_connections;
-        let connections = match tls {
+        let connections = match ground.tls.clone() {
             Some(tls) => accept::accept(TlsListener::new(listener, tls)?, current.clone(), most, stop).await,
             None => {
                 // Small replies must not wait for the kernel to fill a packet.
@@ -182,7 +185,7 @@ async fn change(
     loop {
         let _beside = Beside::start(current.app(), config.clone());
         config = match &mut source {
-            Some(source) => next(&ground, &current, source, &mut named, &mut seen).await,
+            Some(source) => next(&ground, &current, source, &config, &mut named, &mut seen).await,
             None => std::future::pending().await,
         };
     }
@@ -193,18 +196,27 @@ async fn next(
     ground: &Ground,
     current: &Current,
     source: &mut Source,
+    before: &Config,
     named: &mut Vec<PathBuf>,
     seen: &mut Vec<u8>,
 ) -> Arc<Config> {
     loop {
         let read = source.next(named, seen).await.map_err(|unusable| unusable.mistakes);
-        let built = read.and_then(|config| match ground.build(&config) {
+        if let Some(tls) = &ground.tls {
+            tls.renew();
+        }
+        let built = read.and_then(|config| match ground.build(&config, Some(&current.app())) {
             Ok(app) => Ok((config, app)),
             Err(error) => Err(vec![error.to_string()]),
         });
         match built {
             Ok((config, app)) => {
                 report(&config, ground.clock);
+                if config.serving.max_connections != before.serving.max_connections {
+                    tracing::warn!(
+                        "config: easel_settings.max_connections has changed, which counts from the next start"
+                    );
+                }
                 current.replace(app);
                 ground.metrics.serving.reload("ok");
                 tracing::info!("the config has been read again; requests under way end with the one they began with");

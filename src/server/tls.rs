@@ -4,8 +4,8 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::serve::Listener;
@@ -23,9 +23,13 @@ const HANDSHAKES: usize = 1000;
 /// A handshake that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A certificate with its key.
+/// A certificate with its key. Copies share what is read anew.
 #[derive(Clone)]
-pub struct Tls(TlsAcceptor);
+pub struct Tls {
+    certificates: PathBuf,
+    key: PathBuf,
+    current: Arc<RwLock<TlsAcceptor>>,
+}
 
 impl std::fmt::Debug for Tls {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -36,18 +40,42 @@ impl std::fmt::Debug for Tls {
 impl Tls {
     /// Reads PEM files. The error is one line for a person.
     pub fn load(certificates: &Path, key: &Path) -> Result<Self, String> {
-        let wrong = |path: &Path, what: &str| format!("{}: {what}", path.display());
-        let chain: Vec<_> = CertificateDer::pem_file_iter(certificates)
-            .and_then(Iterator::collect)
-            .map_err(|error| wrong(certificates, &format!("no certificate can be read from it ({error})")))?;
-        let key_der = PrivateKeyDer::from_pem_file(key)
-            .map_err(|error| wrong(key, &format!("no private key can be read from it ({error})")))?;
-        let config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(chain, key_der)
-            .map_err(|error| wrong(certificates, &format!("the certificate and its key cannot be used ({error})")))?;
-        Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        let current = Arc::new(RwLock::new(acceptor(certificates, key)?));
+        Ok(Self { certificates: certificates.to_owned(), key: key.to_owned(), current })
     }
+
+    /// Where it comes from.
+    pub(super) fn files(&self) -> [PathBuf; 2] {
+        [self.certificates.clone(), self.key.clone()]
+    }
+
+    /// Reads the files again: certificates are renewed while servers run. Where they cannot be used, what there is goes on.
+    pub(super) fn renew(&self) {
+        match acceptor(&self.certificates, &self.key) {
+            Ok(acceptor) => *self.current.write().unwrap_or_else(PoisonError::into_inner) = acceptor,
+            Err(error) => {
+                tracing::error!("the certificate that is in use goes on, for the new one is no good: {error}");
+            }
+        }
+    }
+
+    fn current(&self) -> TlsAcceptor {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn acceptor(certificates: &Path, key: &Path) -> Result<TlsAcceptor, String> {
+    let wrong = |path: &Path, what: &str| format!("{}: {what}", path.display());
+    let chain: Vec<_> = CertificateDer::pem_file_iter(certificates)
+        .and_then(Iterator::collect)
+        .map_err(|error| wrong(certificates, &format!("no certificate can be read from it ({error})")))?;
+    let key_der = PrivateKeyDer::from_pem_file(key)
+        .map_err(|error| wrong(key, &format!("no private key can be read from it ({error})")))?;
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(chain, key_der)
+        .map_err(|error| wrong(certificates, &format!("the certificate and its key cannot be used ({error})")))?;
+    Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
 /// Connections whose handshake is done.
@@ -81,7 +109,7 @@ async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(Tl
         };
         // Small replies must not wait for the kernel to fill a packet.
         let _ = stream.set_nodelay(true);
-        let (acceptor, hand_over) = (tls.0.clone(), hand_over.clone());
+        let (acceptor, hand_over) = (tls.current(), hand_over.clone());
         #[expect(clippy::disallowed_methods, reason = "it ends after one handshake or its patience")]
         tokio::spawn(async move {
             if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {

@@ -44,7 +44,7 @@ impl Bucket {
             builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
         }
         builder = match keys {
-            Some(config::BucketKeys { id, secret, token }) => {
+            Some(config::AwsKeys { id, secret, token }) => {
                 let signed = builder.with_access_key_id(id).with_secret_access_key(secret.expose_secret());
                 token.iter().fold(signed, |signed, token| signed.with_token(token.expose_secret()))
             }

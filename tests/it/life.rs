@@ -9,9 +9,12 @@ use futures_util::future::join_all;
 use reqwest::Response;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::sync::RwLock;
 
 use crate::support::child::Child;
+use crate::support::service::{ID, SECRET};
 use crate::support::{CORE, ReadJson, client, header};
 
 /// Core, with what Easel's settings say.
@@ -177,6 +180,45 @@ async fn a_changed_config_takes_over_and_one_with_mistakes_does_not() {
 }
 
 #[tokio::test]
+async fn bounds_go_on_counting_over_a_reload_and_rests_end() {
+    let bound = |rpm: u32, queue: f64| {
+        let entry = CORE.replace("aws_region_name", &format!("rpm: {rpm}, aws_region_name"));
+        format!("{entry}easel_settings: {{queue: {{time: {queue}}}}}\n")
+    };
+    let child = started(&bound(2, 1.0)).await;
+    for _ in 0..2 {
+        assert!(whole(paint(&child.url, "a cat emulate:tiny").await).await);
+    }
+    child.rewrite("config.yaml", &bound(2, 1.5));
+    child.signal("HUP");
+    child.says("the config has been read again").await;
+    assert_eq!(paint(&child.url, "a cat emulate:tiny").await.unwrap().status(), 429, "the minute is not over");
+    child.rewrite("config.yaml", &bound(3, 1.5));
+    child.signal("HUP");
+    for _ in 0..1000 {
+        if paint(&child.url, "a cat emulate:tiny").await.unwrap().status() == 200 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(child.emulator.calls().len(), 3, "{}", child.said());
+
+    // A retired model rests for an hour, or until then.
+    let child = started(CORE).await;
+    child.emulator.script(["end-of-life".parse().ok()]);
+    assert_eq!(paint(&child.url, "a cat").await.unwrap().status(), 404);
+    let resting = async || {
+        let text = client().get(format!("{}/metrics", child.url)).send().await.unwrap().text().await.unwrap();
+        let line = text.lines().find(|line| line.starts_with("easel_deployment_resting{")).unwrap();
+        line.ends_with(" 1")
+    };
+    assert!(resting().await);
+    child.signal("HUP");
+    child.says("the config has been read again").await;
+    assert!(!resting().await);
+}
+
+#[tokio::test]
 async fn a_file_that_changes_is_noticed_without_a_signal() {
     let yaml = format!("include: [more.yaml]\n{CORE}");
     let more = "general_settings: {litellm_key_header_name: x-one}\n";
@@ -223,6 +265,95 @@ async fn a_reload_opens_no_door() {
     child.says("there is no master key of your own").await;
     let url = child.url.replace("0.0.0.0", "127.0.0.1");
     assert_eq!(paint(&url, "a cat").await.unwrap().status(), 401);
+}
+
+#[tokio::test]
+async fn keys_that_sign_are_read_again_and_what_is_not_is_said() {
+    let env = |id: &str, more: &str| format!("AWS_ACCESS_KEY_ID={id}\nAWS_SECRET_ACCESS_KEY={SECRET}\n{more}");
+    let child = Child::with(CORE).file(".env", &env("AKIDOFYESTERDAY", "")).start().await;
+    assert_eq!(paint(&child.url, "a cat").await.unwrap().status(), 500, "the emulator does not know this key");
+    child.rewrite(".env", &env(ID, "PORT=4321\nAWS_PROFILE=other\n"));
+    child.says("the config has been read again").await;
+    assert!(whole(paint(&child.url, "a cat emulate:tiny").await).await);
+    child.assert_signed(None);
+    for name in ["PORT", "AWS_PROFILE"] {
+        let words = format!(".env: {name} has changed, which counts from the next start");
+        assert!(child.said().contains(&words), "{}", child.said());
+    }
+    child.rewrite(".env", "");
+    child.says("AWS_ACCESS_KEY_ID or its secret is gone").await;
+}
+
+#[tokio::test]
+async fn a_secret_that_stands_in_a_file_of_its_own_is_read_again() {
+    let builder = Child::with(CORE).env("AWS_BEARER_TOKEN_BEDROCK", "emulated").file("master", "sk-of-today");
+    let path = builder.path("master");
+    let child = builder.env("LITELLM_MASTER_KEY_FILE", path.to_str().unwrap()).start().await;
+    let ask = |key: &'static str| {
+        let request = client().get(format!("{}/v1/models", child.url)).bearer_auth(key);
+        async move { request.send().await.unwrap().status().as_u16() }
+    };
+    assert_eq!((ask("sk-of-today").await, ask("sk-of-tomorrow").await), (200, 401));
+    child.rewrite("master", "sk-of-tomorrow\n");
+    child.says("the config has been read again").await;
+    assert_eq!((ask("sk-of-today").await, ask("sk-of-tomorrow").await), (401, 200));
+}
+
+#[tokio::test]
+async fn a_certificate_is_renewed_without_a_restart() {
+    let made = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (old, new) = (made(), made());
+    let child = Child::with(CORE)
+        .file("cert.pem", &old.cert.pem())
+        .file("key.pem", &old.signing_key.serialize_pem())
+        .arguments(&["--ssl_certfile_path", "cert.pem", "--ssl_keyfile_path", "key.pem"])
+        .start()
+        .await;
+    let url = format!("{}/health/liveliness", child.url.replace("127.0.0.1", "localhost"));
+    let trusting = |pem: String| {
+        let pem = reqwest::Certificate::from_pem(pem.as_bytes()).unwrap();
+        reqwest::Client::builder().no_proxy().tls_certs_only([pem]).build().unwrap()
+    };
+    let (of_old, of_new) = (trusting(old.cert.pem()), trusting(new.cert.pem()));
+    assert_eq!(of_old.get(&url).send().await.unwrap().status(), 200);
+    assert!(of_new.get(&url).send().await.is_err());
+    // First one that does not go with the key.
+    child.rewrite("cert.pem", &new.cert.pem());
+    child.says("the certificate that is in use goes on").await;
+    assert_eq!(trusting(old.cert.pem()).get(&url).send().await.unwrap().status(), 200);
+    child.rewrite("key.pem", &new.signing_key.serialize_pem());
+    for _ in 0..1000 {
+        if of_new.get(&url).send().await.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(of_new.get(&url).send().await.unwrap().status(), 200, "{}", child.said());
+    assert!(trusting(old.cert.pem()).get(&url).send().await.is_err());
+    assert_eq!(of_old.get(&url).send().await.unwrap().status(), 200, "its connection goes on");
+}
+
+#[tokio::test]
+async fn connections_that_rest_do_not_hold_up_the_end() {
+    let mut child = started(&core("")).await;
+    let address = child.url.trim_start_matches("http://").to_owned();
+    let mut resting = Vec::new();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(&address).await.unwrap();
+        stream.write_all(b"GET /health/liveliness HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut reply = [0; 12];
+        stream.read_exact(&mut reply).await.unwrap();
+        resting.push(stream);
+    }
+    // One that has asked nothing at all.
+    resting.push(TcpStream::connect(&address).await.unwrap());
+    child.signal("TERM");
+    assert_eq!(child.end().await, Some(0));
+    assert!(child.said().contains("grace_ms=0") && child.said().contains("stopped"), "{}", child.said());
+    for mut stream in resting {
+        let mut rest = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await.unwrap();
+    }
 }
 
 /// Two replicas and whoever sends requests to those that say they are ready.

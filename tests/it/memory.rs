@@ -1,4 +1,4 @@
-//! How much memory the program takes while many large pictures go through it. Must not measure time.
+//! How much memory the program takes while many large pictures go through it, or would. Must not measure time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,8 @@ use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream;
 use image::{ImageFormat, RgbImage};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
 use crate::support::child::Child;
 use crate::support::service::{ID, SECRET};
@@ -29,6 +30,14 @@ const LENGTH: usize = 18_000_000;
 
 /// More resident memory than this above idle is too much.
 const MOST_KB: u64 = 200 * 1024;
+
+/// The same for callers who are slow.
+const SLOW: usize = 64;
+
+const MOST_OF_SLOW_KB: u64 = 100 * 1024;
+
+/// Of a painted picture, in characters of base64: 20 MB.
+const PAINTED: usize = 667 * 40_000;
 
 /// A JPEG of so many bytes: a picture behind comments.
 fn jpeg(length: usize) -> Bytes {
@@ -104,4 +113,80 @@ async fn large_uploads_do_not_stay_in_memory() {
     let peak = status_kb(child.id(), "VmHWM").saturating_sub(idle);
     println!("{UPLOADS} uploads of {LENGTH} bytes: {peak} KB above idle ({idle} KB)");
     assert!(peak < MOST_KB, "{peak} KB above idle");
+}
+
+/// Paints pictures of 20 MB, of which only the beginning is one.
+async fn painter() -> String {
+    async fn answer(body: Body) -> Body {
+        axum::body::to_bytes(body, 1 << 20).await.unwrap();
+        let begin = br#"{"seeds":[1],"finish_reasons":[null],"images":["iVBORw0KGgoAAAANSUhEUgAAAAEAAAAB"#;
+        let painted = (0..PAINTED / 40_000).map(|_| Bytes::from_static(&[b'A'; 40_000]));
+        let all = std::iter::once(Bytes::from_static(begin)).chain(painted).chain([Bytes::from_static(b"\"]}")]);
+        Body::from_stream(stream::iter(all.map(Ok::<_, std::io::Error>)))
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer)).await.unwrap() });
+    url
+}
+
+/// A connection whose buffers hold next to nothing.
+async fn connect(child: &Child) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    socket.set_send_buffer_size(4096).unwrap();
+    socket.connect(child.url.trim_start_matches("http://").parse().unwrap()).await.unwrap()
+}
+
+/// Asks for a picture, reads the beginning of it, and no more.
+async fn slow_reader(child: &Child) -> TcpStream {
+    let mut stream = connect(child).await;
+    let body = r#"{"prompt":"a hat"}"#;
+    let head = "POST /v1/images/generations HTTP/1.1\r\nhost: localhost\r\ncontent-length: 18\r\n\r\n";
+    stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+    let mut begun = vec![0; 16 * 1024];
+    stream.read_exact(&mut begun).await.unwrap();
+    assert!(begun.starts_with(b"HTTP/1.1 200 OK"));
+    stream
+}
+
+/// Sends the first four megabytes of an upload, and no more.
+async fn slow_writer(child: &Child) -> TcpStream {
+    let mut stream = connect(child).await;
+    let head = "POST /v1/images/edits HTTP/1.1\r\nhost: localhost\r\ncontent-type: multipart/form-data; \
+                boundary=x\r\ncontent-length: 18000000\r\n\r\n--x\r\nContent-Disposition: form-data; \
+                name=\"image\"; filename=\"a.jpg\"\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![7; 4 << 20]).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_readers_and_slow_writers_hold_back_only_themselves() {
+    let upstream = painter().await;
+    let child = Child::with(SD35)
+        .env("AWS_BEDROCK_RUNTIME_ENDPOINT", &upstream)
+        .env("AWS_BEARER_TOKEN_BEDROCK", "emulated")
+        .start()
+        .await;
+    let idle = status_kb(child.id(), "VmRSS");
+    let readers = join_all((0..SLOW).map(|_| slow_reader(&child))).await;
+    let writers = join_all((0..SLOW).map(|_| slow_writer(&child))).await;
+    // Somebody who is neither has his picture meanwhile.
+    let request = crate::support::client().post(format!("{}/v1/images/generations", child.url));
+    let response = request.body(r#"{"prompt":"a hat"}"#).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert!(response.bytes().await.unwrap().len() > PAINTED);
+    let peak = status_kb(child.id(), "VmHWM").saturating_sub(idle);
+    println!("{SLOW} slow readers and {SLOW} slow writers: {peak} KB above idle ({idle} KB)");
+    assert!(peak < MOST_OF_SLOW_KB, "{peak} KB above idle");
+    // Nobody has been cut off: one of the readers reads on, to the end.
+    let mut reader = readers.into_iter().next().unwrap();
+    let (mut read, mut piece) = (0, vec![0; 1 << 20]);
+    while read < PAINTED - 16 * 1024 {
+        let more = reader.read(&mut piece).await.unwrap();
+        assert!(more > 0, "it ends after {read} bytes");
+        read += more;
+    }
+    drop(writers);
 }

@@ -18,6 +18,7 @@ pub(crate) struct Builder {
     /// Where it listens.
     host: &'static str,
     yaml: String,
+    arguments: Vec<String>,
     env: Vec<(String, String)>,
     home: TempDir,
 }
@@ -55,6 +56,12 @@ impl Builder {
         self
     }
 
+    /// More on its command line.
+    pub(crate) fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
     /// Another config.
     pub(crate) fn yaml(mut self, yaml: &str) -> Self {
         yaml.clone_into(&mut self.yaml);
@@ -87,6 +94,7 @@ impl Builder {
         let mut process = Command::new(env!("CARGO_BIN_EXE_easel"))
             .args(["--port", "0", "--host", self.host, "--config"])
             .arg(&config)
+            .args(&self.arguments)
             .env_clear()
             .env("PATH", std::env::var("PATH").unwrap())
             .env("HOME", self.home.path())
@@ -122,7 +130,13 @@ impl Builder {
 impl Child {
     /// A program with this config, no credentials, and no metadata service to ask for them.
     pub(crate) fn with(yaml: &str) -> Builder {
-        Builder { host: "127.0.0.1", yaml: yaml.to_owned(), env: Vec::new(), home: TempDir::new().unwrap() }
+        Builder {
+            host: "127.0.0.1",
+            yaml: yaml.to_owned(),
+            arguments: Vec::new(),
+            env: Vec::new(),
+            home: TempDir::new().unwrap(),
+        }
     }
 
     /// Asks for a small picture; nothing is tried again.
