@@ -9,7 +9,8 @@ usage: ./run-tests.sh [--quick | --litellm | --chaos]
 
   Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
   clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto,
-  Prometheus), and the templates of infrastructure/. What those need is installed into target/clients.
+  Prometheus), the templates of infrastructure/, and every command of the documentation. What those need is installed into
+  target/clients.
 
   --quick    stop after the Rust tests
   --chaos    at the end, ten long runs of tests/it/chaos, each with a new seed; takes about five minutes more
@@ -209,6 +210,7 @@ stage "LangChain and LlamaIndex" with_pytest "$clients/py-langchain" test_langch
 stage "Node clients" with_node
 stage "async-openai" with_cargo
 stage "infrastructure" tests_of infrastructure
+stage "the documentation's commands" tests_of docs
 if $chaos; then
   stage "chaos" long_chaos
 fi
