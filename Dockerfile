@@ -38,8 +38,9 @@ LABEL org.opencontainers.image.title="Easel" \
       org.opencontainers.image.licenses="Apache-2.0"
 COPY --from=build /image/ /
 # What outlives a request, and what is too large for memory, goes to /data: mount a volume there to keep it. Whatever
-# user the container is given may write there.
+# user the container is given may write there; on Fargate only for the line VOLUME.
 ENV PATH=/usr/local/bin HOME=/app HOST=0.0.0.0 PORT=4000 EASEL_DATA_DIR=/data TMPDIR=/data
+VOLUME ["/data"]
 WORKDIR /app
 USER 10001:10001
 EXPOSE 4000

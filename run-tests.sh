@@ -8,8 +8,8 @@ usage() {
 usage: ./run-tests.sh [--quick | --litellm | --chaos | --prometheus]
 
   Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
-  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto). What
-  those need is installed into target/clients.
+  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto), the
+  templates of infrastructure/, and every command of the documentation. What those need is installed into target/clients.
 
   --quick    stop after the Rust tests
   --chaos    at the end, ten long runs of tests/it/chaos, each with a new seed; takes about five minutes more
@@ -160,6 +160,7 @@ install_clients() {
   python_packages "$clients/py" tests/clients/python/requirements.txt || return
   python_packages "$clients/py-openai-1" tests/clients/python/requirements-openai-1.txt || return
   python_packages "$clients/py-langchain" tests/clients/python/requirements-langchain.txt || return
+  python_packages "$clients/py-infrastructure" tests/infrastructure/requirements.txt || return
   node_packages
 }
 
@@ -175,6 +176,9 @@ with_pytest() { # the environment's folder, then pytest's arguments
   shift
   (cd tests/clients/python && "$folder/bin/python" -B -m pytest "$@")
 }
+
+# Of the infrastructure's environment: moto and the AWS CLI serve the documentation too.
+tests_of() { (cd "tests/$1" && "$clients/py-infrastructure/bin/python" -B -m pytest -p no:cacheprovider); }
 
 # In the folder above's target, so that what both need is fetched and built once.
 with_cargo() { CARGO_TARGET_DIR=$PWD/target cargo test --locked --manifest-path "$rust_clients" --tests; }
@@ -209,6 +213,8 @@ stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" \
 stage "LangChain and LlamaIndex" with_pytest "$clients/py-langchain" test_langchain.py
 stage "Node clients" with_node
 stage "async-openai" with_cargo
+stage "infrastructure" tests_of infrastructure
+stage "the documentation's commands" tests_of docs
 if $chaos; then
   stage "chaos" long_chaos
 fi

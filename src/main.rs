@@ -68,7 +68,7 @@ enum Command {
 /// LiteLLM's flags, so that a compose file written for it goes on working.
 #[derive(Debug, Args)]
 struct Serve {
-    /// The config; else CONFIG_FILE_PATH, ./litellm-config.yaml, ./litellm_config.yaml, ./config.yaml, /app/config.yaml
+    /// The config; else CONFIG_FILE_PATH, the text in EASEL_CONFIG_YAML, ./litellm-config.yaml, ./litellm_config.yaml, ./config.yaml, /app/config.yaml
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]

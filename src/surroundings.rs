@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
 
-use easel::config::{Config, Environment};
+use easel::config::{self, Config, Environment};
 use secrecy::ExposeSecret;
 
 /// An empty variable is an unset one, also for the AWS chain, which takes an empty AWS_PROFILE for a profile without
@@ -120,10 +120,13 @@ pub(crate) fn temporary_folder(env: &Environment) -> PathBuf {
     env.get("TMPDIR").unwrap_or("/tmp").into()
 }
 
-/// The config that is named, else the first that lies where configs usually do.
+/// The config that is named, else the one that the environment holds, else the first that lies where configs usually do.
 pub(crate) fn config_path(given: Option<PathBuf>, env: &Environment) -> Result<PathBuf, String> {
     if let Some(path) = given.or_else(|| env.get("CONFIG_FILE_PATH").map(PathBuf::from)) {
         return Ok(path);
+    }
+    if env.get(config::VARIABLE).is_some() {
+        return Ok(config::IN_ENVIRONMENT.into());
     }
     let usual = ["litellm-config.yaml", "litellm_config.yaml", "config.yaml", "/app/config.yaml"];
     let found = usual.into_iter().map(PathBuf::from).find(|path| path.is_file());

@@ -48,6 +48,12 @@ use crate::catalog::{Catalog, Model};
 use crate::image::{Quality, Size};
 use crate::wishes::Wishes;
 
+/// The variable that may hold a whole config, for platforms where a file is hard to bring.
+pub const VARIABLE: &str = "EASEL_CONFIG_YAML";
+
+/// Stands where a config's path does, for the one in [`VARIABLE`].
+pub const IN_ENVIRONMENT: &str = "$EASEL_CONFIG_YAML";
+
 /// The environment as a value, so that tests and reloads can bring their own. An empty variable is an unset one.
 #[derive(Clone, Default)]
 pub struct Environment {
@@ -325,8 +331,11 @@ pub struct Mistakes {
 }
 
 impl Config {
-    /// Reads the file and says what it means, or every mistake in it.
+    /// Reads the file (or, at [`IN_ENVIRONMENT`], the variable) and says what it means, or every mistake in it.
     pub fn load(path: &Path, env: &Environment, catalog: &Catalog) -> Result<Self, Mistakes> {
+        if path == Path::new(IN_ENVIRONMENT) {
+            return Self::parse(env.get(VARIABLE).unwrap_or_default(), env, catalog);
+        }
         match file::read(path) {
             Ok(yaml) => resolve::resolve(&yaml, include::Folder::of(path), env, catalog),
             Err(notice) => Err(Mistakes { mistakes: vec![notice], warnings: Vec::new(), files: Vec::new() }),

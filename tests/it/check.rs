@@ -234,3 +234,29 @@ fn check_reads_what_a_key_says_of_itself() {
     let said = checked("litellm-config.yaml", &[("AWS_BEARER_TOKEN_BEDROCK", west["token"].as_str().unwrap())]);
     assert_eq!(said.matches("works in us-west-2 only").count(), 1, "only Nova Canvas is elsewhere: {said}");
 }
+
+/// `easel check` where nothing but the variables says what the config is.
+fn checked_by_variables(folder: &Path, variables: &[(&str, &str)]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_easel"));
+    let command = command.arg("check").env_clear().envs(variables.iter().copied()).current_dir(folder);
+    let said = command.output().unwrap();
+    (said.status.code(), String::from_utf8(said.stdout).unwrap())
+}
+
+#[test]
+fn a_config_may_stand_in_a_variable() {
+    let folder = tempfile::TempDir::new().unwrap();
+    std::fs::write(folder.path().join("litellm-config.yaml"), "model_list: []\n").unwrap();
+    let yaml = entry(NOVA);
+    let (status, said) = checked_by_variables(folder.path(), &[("EASEL_CONFIG_YAML", &yaml)]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(said.starts_with("$EASEL_CONFIG_YAML: 1 deployment"), "{said}");
+    // A path that is named goes before it.
+    let named = [("EASEL_CONFIG_YAML", &*yaml), ("CONFIG_FILE_PATH", "litellm-config.yaml")];
+    let (status, said) = checked_by_variables(folder.path(), &named);
+    assert_eq!(status, Some(64), "{said}");
+    // It has no folder, so it can name no other files.
+    let (status, said) = checked_by_variables(folder.path(), &[("EASEL_CONFIG_YAML", "include: [more.yaml]\n")]);
+    assert_eq!(status, Some(64), "{said}");
+    assert!(said.contains("this config is no file"), "{said}");
+}
