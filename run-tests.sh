@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'TEXT'
-usage: ./run-tests.sh [--quick | --litellm | --chaos | --prometheus]
+usage: ./run-tests.sh [--quick | --litellm | --chaos | --prometheus | --open-webui]
 
   Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
   clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto), the
@@ -16,6 +16,8 @@ usage: ./run-tests.sh [--quick | --litellm | --chaos | --prometheus]
   --prometheus  at the end, have Debian's Prometheus read the metrics, the alerts and the dashboard's queries; it is
              unpacked into target/, and needs apt-get and jq
   --litellm  at the end, ask a LiteLLM from PyPI the same as Easel; takes five minutes more
+  --open-webui
+             at the end, start Open WebUI from PyPI before Easel and drive it in Chromium; 2 GB, five minutes more
 TEXT
 }
 
@@ -23,12 +25,14 @@ quick=false
 litellm=false
 chaos=false
 prometheus=false
+open_webui=false
 for argument in "$@"; do
   case $argument in
     --quick) quick=true ;;
     --litellm) litellm=true ;;
     --chaos) chaos=true ;;
     --prometheus) prometheus=true ;;
+    --open-webui) open_webui=true ;;
     -h | --help) usage; exit ;;
     *) usage >&2; exit 2 ;;
   esac
@@ -207,7 +211,7 @@ if $prometheus; then
   stage "Prometheus" tests/observability.sh
 fi
 stage "clients' packages" install_clients
-stage "Python clients" with_pytest "$clients/py" --ignore test_langchain.py
+stage "Python clients" with_pytest "$clients/py" --ignore test_langchain.py --ignore test_open_webui.py
 stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" \
   test_openai.py test_openai_answers.py test_openai_edits.py test_openai_chat.py
 stage "LangChain and LlamaIndex" with_pytest "$clients/py-langchain" test_langchain.py
@@ -220,5 +224,8 @@ if $chaos; then
 fi
 if $litellm; then
   stage "beside LiteLLM" tests/litellm/run.sh
+fi
+if $open_webui; then
+  stage "Open WebUI" tests/clients/open-webui.sh
 fi
 summary "all well"

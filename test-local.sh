@@ -173,13 +173,13 @@ start_containers() {
   export PORT=$port EASEL_UID=${EASEL_UID:-$(id -u)} EASEL_GID=${EASEL_GID:-$(id -g)}
   # The port is published on loopback only, so a key that everybody knows does no harm.
   export LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY=true
-  local profile=()
+  local profile=() services=(easel)
   if $emulate; then
     export AWS_BEDROCK_RUNTIME_ENDPOINT=http://emulator:9100 AWS_BEARER_TOKEN_BEDROCK=emulated
-    profile=(--profile emulator)
+    profile=(--profile emulator) services=(easel emulator)
   fi
   composed=true
-  if ! docker compose ${profile[@]+"${profile[@]}"} up -d --build --wait; then
+  if ! docker compose ${profile[@]+"${profile[@]}"} up -d --build --wait "${services[@]}"; then
     last_log_lines >&2
     fail "the containers did not start"
   fi

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds the image and runs docker-compose.yml for real, on the emulator. By hand, where a container engine runs:
+# Builds the image and runs docker-compose.yml for real, on the emulator: Easel, not Open WebUI, which open-webui.sh in
+# clients/ drives, nor Prometheus and Grafana, of which only the definitions are read. By hand, where a container engine runs:
 #   tests/docker.sh                 EASEL_BUILD_ARGS="--network=host" tests/docker.sh hands options to docker build
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,7 +17,7 @@ docker compose version >/dev/null 2>&1 || fail "docker has no compose plugin. In
 for tool in curl python3; do command -v $tool >/dev/null || fail "$tool is missing. Install it"; done
 
 # Nothing of this machine gets in: no AWS, no .env, a home of its own, a free port.
-for name in $(compgen -e | grep -E '^(AWS_|LITELLM_|EASEL_UID|EASEL_GID)' || true); do unset "$name"; done
+for name in $(compgen -e | grep -E '^(AWS_|LITELLM_|EASEL_(UID|GID|CONFIG_DIR)$)' || true); do unset "$name"; done
 work=$(mktemp -d)
 mkdir "$work/.aws"
 chmod 755 "$work" "$work/.aws"
@@ -60,9 +61,17 @@ ok "without a key of one's own it ends with status 64 and says what to do"
 
 # The compose file.
 compose config | grep -q AWS_BEARER_TOKEN_BEDROCK || fail "compose does not pass AWS_BEARER_TOKEN_BEDROCK"
+services=$(LITELLM_MASTER_KEY=$key compose --profile metrics config --services | sort | xargs)
+[ "$services" = "easel emulator grafana open-webui prometheus" ] || fail "the services are: $services"
+ok "the compose file is in order ($services)"
+# A folder of its own for the config, which is changed below.
+mkdir "$work/config"
+cp litellm-config.yaml "$work/config/"
+chmod -R a+rX "$work/config"
+export EASEL_CONFIG_DIR=$work/config
 export LITELLM_MASTER_KEY=$key AWS_BEARER_TOKEN_BEDROCK=emulated AWS_BEDROCK_RUNTIME_ENDPOINT=http://emulator:9100
 began=$(now)
-compose up --no-build --wait >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; compose logs >&2; fail "compose up"; }
+compose up --no-build --wait easel emulator >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; compose logs >&2; fail "compose up"; }
 ok "compose is up and healthy ($(($(now) - began)) ms)"
 container=$(compose ps --quiet easel)
 [ "$(docker inspect --format '{{.State.Health.Status}}' "$container")" = healthy ] || fail "not healthy"
@@ -100,10 +109,29 @@ say "memory: $(docker stats --no-stream --format '{{.MemUsage}}' "$container")"
 printf '[default]\naws_access_key_id = AKIDEXAMPLE\naws_secret_access_key = %s\n' wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY >"$work/.aws/credentials"
 chmod 644 "$work/.aws/credentials"
 unset AWS_BEARER_TOKEN_BEDROCK
-compose up --no-build --wait >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; fail "compose up"; }
+compose up --no-build --wait easel emulator >"$work/up.log" 2>&1 || { cat "$work/up.log" >&2; fail "compose up"; }
 container=$(compose ps --quiet easel)
 paint '{"prompt": "A sunset over mountains"}'
 ok "it signs with the credentials of ~/.aws"
+
+# Files of its own go to the volume, and nowhere else.
+link=$(curl --silent --fail "$url/v1/images/generations" --header "Authorization: Bearer $key" --header 'Content-Type: application/json' \
+  --data '{"prompt": "a fox", "response_format": "url"}' | python3 -c 'import json, sys; print(json.load(sys.stdin)["data"][0]["url"])') || fail "no link"
+[ "$(curl --silent --fail "$link" | head -c 8 | od -An -tx1 | tr -d ' \n')" = 89504e470d0a1a0a ] || fail "no picture behind $link"
+compose restart easel >/dev/null 2>&1
+until curl --silent --fail --output /dev/null "$url/health/liveliness"; do sleep 0.1; done
+curl --silent --fail --output /dev/null "$link" || fail "a restart has lost the picture behind $link"
+ok "links last through a restart"
+
+# A config that an editor replaces: another file under the same name.
+sed 's/^  - model_name: stable-image-core$/  - model_name: renamed/' "$work/config/litellm-config.yaml" >"$work/config/new"
+mv "$work/config/new" "$work/config/litellm-config.yaml"
+began=$(now)
+until curl --silent "$url/v1/models" --header "Authorization: Bearer $key" | grep -q '"renamed"'; do
+  [ $(($(now) - began)) -lt 30000 ] || { compose logs easel >&2; fail "a replaced config is not read again"; }
+  sleep 0.1
+done
+ok "a replaced config is read again ($(($(now) - began)) ms)"
 
 # Its end: SIGTERM, at once and in order.
 began=$(now)

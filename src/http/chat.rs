@@ -13,7 +13,7 @@ use super::chat_sink::ChatSink;
 use super::error::ApiError;
 use super::extract::{App, Asked, Caller};
 use super::fields::Raw;
-use super::images::{document, events, paint};
+use super::images::{document, events, job, paint};
 use super::sink::Sink;
 use crate::image::Intent;
 use crate::openai::{Chat, ChatUsage, ChatWish, ImageRequest};
@@ -71,14 +71,31 @@ impl Turn {
         let wanted = match wish {
             ChatWish::Text(_) if app.router.table().group(&alias).is_none() => return Err(ApiError::no_model(&alias)),
             ChatWish::Text(text) => Wanted::Words(text),
-            ChatWish::Picture(members) => {
-                let fields = Raw { members, files }.read(app).await?;
-                let request = fields.image_request(Intent::Generate, |_| app.router.table().drops(Some(&alias)))?;
-                Wanted::Picture(Box::new(ImageRequest { model: Some(alias.clone()), ..request }))
-            }
+            ChatWish::Picture(members) => picture(app, &alias, Raw { members, files }).await?,
+            ChatWish::GoOn(members) => go_on(app, &alias, Raw { members, files }).await?,
         };
         Ok(Self { alias, form, wanted })
     }
+}
+
+/// The request for a picture by an alias.
+async fn picture(app: &Arc<App>, alias: &str, body: Raw) -> Result<Wanted, ApiError> {
+    let request = body.read(app).await?.image_request(Intent::Generate, |_| app.router.table().drops(Some(alias)))?;
+    Ok(Wanted::Picture(Box::new(ImageRequest { model: Some(alias.to_owned()), ..request })))
+}
+
+/// The request for a picture made of those that an answer linked to; from the words alone, where the links are dead or
+/// the alias changes no pictures. A chat would end there otherwise.
+async fn go_on(app: &Arc<App>, alias: &str, body: Raw) -> Result<Wanted, ApiError> {
+    let mut words = Raw { members: body.members.clone(), files: Vec::new() };
+    words.members.shift_remove("image");
+    if let Ok(Wanted::Picture(request)) = picture(app, alias, body).await {
+        let job = job(app, (*request).clone(), &http::HeaderMap::new())?;
+        if app.router.explain(&job).await.is_ok() {
+            return Ok(Wanted::Picture(request));
+        }
+    }
+    picture(app, alias, words).await
 }
 
 /// The answer to a chore, which costs nothing.

@@ -1,4 +1,4 @@
-//! Puts pictures into a chat's answer, and, where the answer is one document, links to them beside.
+//! Puts pictures into a chat's answer, and links to them beside: shown in a document, noted unseen in events.
 //!
 //! Must not fail for a link's sake: the picture itself is in the answer.
 
@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::error::ApiError;
 use super::extract::App;
 use super::keeper::Keeper;
+use crate::openai::picture_notes;
 use crate::reply::{ChatForm, ChatSink as Answer};
 use crate::router::Failure;
 
@@ -23,10 +24,11 @@ pub(super) struct ChatSink {
 }
 
 impl ChatSink {
-    /// An answer by `alias`. Chat UIs that stream keep the pictures themselves; others show what the text links to.
+    /// An answer by `alias`. Chat UIs that stream keep the pictures themselves, but do not send them when the chat goes
+    /// on; others show what the text links to.
     pub(super) fn new(app: Arc<App>, form: ChatForm, alias: String, base_url: Option<String>) -> Self {
         let answer = Answer::new(form, Self::id(), app.clock.unix(), alias.clone());
-        let links = form == ChatForm::Document && app.links.is_some();
+        let links = app.links.is_some();
         let keeper = base_url.filter(|_| links).map(|base_url| Keeper::new(app, base_url));
         Self { answer, form, alias, keeper, links: Vec::new() }
     }
@@ -97,11 +99,15 @@ impl ChatSink {
 
     /// What a reader sees beside the pictures.
     fn text(&self, warnings: &[String]) -> String {
-        let mut lines: Vec<_> = self.links.iter().map(|link| format!("![picture]({link})")).collect();
+        let shown = if self.streams() { &[] } else { &self.links[..] };
+        let mut lines: Vec<_> = shown.iter().map(|link| format!("![picture]({link})")).collect();
         if lines.is_empty() {
             lines.push(format!("Painted by {}.", self.alias));
         }
         lines.extend(warnings.iter().map(|warning| format!("{warning}.")));
+        if self.streams() && !self.links.is_empty() {
+            lines.push(picture_notes(&self.links));
+        }
         lines.join("\n\n")
     }
 }

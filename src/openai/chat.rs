@@ -24,6 +24,9 @@ pub struct Chat {
 pub enum ChatWish {
     /// A picture: the members of a request for one. Pictures among them are texts as they were written.
     Picture(Map<String, Value>),
+    /// The same, but its pictures are only linked to by the text of an answer before: nobody has sent them, so they are
+    /// for a model that can change them, as long as they are kept.
+    GoOn(Map<String, Value>),
     /// A chore, which is answered with this text.
     Text(String),
 }
@@ -67,7 +70,7 @@ impl Chat {
         };
         let wish = match chore(&messages, &members) {
             Some(text) => ChatWish::Text(text),
-            None => ChatWish::Picture(wish(messages, members, model.as_deref())?),
+            None => wish(messages, members, model.as_deref())?,
         };
         Ok(Self { model, stream, include_usage, wish })
     }
@@ -75,11 +78,7 @@ impl Chat {
 
 /// The request for a picture in a chat: the words of the last user message, and the pictures of it, or else of the
 /// turn before.
-fn wish(
-    messages: Vec<Value>,
-    mut members: Map<String, Value>,
-    model: Option<&str>,
-) -> Result<Map<String, Value>, Invalid> {
+fn wish(messages: Vec<Value>, mut members: Map<String, Value>, model: Option<&str>) -> Result<ChatWish, Invalid> {
     // OpenRouter's place for it.
     let ratio = members.get("image_config").and_then(|config| config.get("aspect_ratio")).cloned();
     members.retain(|name, _| PICTURE_MEMBERS.contains(&&**name));
@@ -95,16 +94,20 @@ fn wish(
     if prompt.is_empty() {
         return Err(missing("messages", "The last user message has no text: say what to paint"));
     }
-    // What was painted last, or what that was made from.
-    let pictures = turns.iter().rev().take(3).map(pictures).find(|pictures| !pictures.is_empty());
     members.insert("prompt".into(), prompt.into());
     if let Some(model) = model {
         members.insert("model".into(), model.into());
     }
-    if let Some(pictures) = pictures {
-        members.insert("image".into(), pictures.into());
+    // What was painted last, or what that was made from.
+    for turn in turns.iter().rev().take(3) {
+        let (sent, told) = (pictures(turn), links(turn));
+        if !sent.is_empty() || !told.is_empty() {
+            let goes_on = sent.is_empty() && turn["role"] == "assistant";
+            members.insert("image".into(), if sent.is_empty() { told } else { sent }.into());
+            return Ok(if goes_on { ChatWish::GoOn(members) } else { ChatWish::Picture(members) });
+        }
     }
-    Ok(members)
+    Ok(ChatWish::Picture(members))
 }
 
 /// A message's text, without the pictures in it.
@@ -121,25 +124,47 @@ fn words(message: &Value) -> String {
     for (whole, _) in linked(&text) {
         plain = plain.replacen(whole, "", 1);
     }
-    plain.trim().to_owned()
+    without_list_of_files(&plain).trim().to_owned()
 }
 
-/// A message's pictures: its parts, then `images` as gateways answer them, then what its text links to.
+/// A text without the list of attached files that Open WebUI puts before it, for models that call tools.
+fn without_list_of_files(text: &str) -> &str {
+    match text.trim_start().strip_prefix("<attached_files>").and_then(|rest| rest.split_once("</attached_files>")) {
+        Some((_, rest)) => rest,
+        None => text,
+    }
+}
+
+/// A message's pictures: its parts, then `images` as gateways answer them.
 fn pictures(message: &Value) -> Vec<Value> {
     let url = |part: &Value| match &part["image_url"] {
         Value::String(url) => Some(Value::from(url.as_str())),
         link => link["url"].as_str().map(Value::from),
     };
-    let mut found: Vec<Value> = Vec::new();
-    for list in [&message["content"], &message["images"]] {
-        found.extend(list.as_array().into_iter().flatten().filter_map(url));
-    }
-    if found.is_empty()
-        && let Some(text) = message["content"].as_str()
-    {
-        found.extend(linked(text).map(|(_, url)| url.into()));
-    }
-    found
+    let lists = [&message["content"], &message["images"]];
+    lists.into_iter().filter_map(Value::as_array).flatten().filter_map(url).collect()
+}
+
+/// The pictures that a message's text links to.
+fn links(message: &Value) -> Vec<Value> {
+    let text = message["content"].as_str().unwrap_or_default();
+    linked(text).map(|(_, url)| url).chain(noted(text)).map(Value::from).collect()
+}
+
+/// The lines that tell where the pictures of an answer are kept. Markdown shows nothing of them, so chat UIs that store
+/// pictures themselves show each once, and send the lines along when the chat goes on: they send no picture of an answer.
+pub fn notes(links: &[String]) -> String {
+    let note = |(place, link): (usize, &String)| format!("[picture {}]: {link}", place + 1);
+    links.iter().enumerate().map(note).collect::<Vec<_>>().join("\n")
+}
+
+/// What such lines tell.
+fn noted(text: &str) -> impl Iterator<Item = &str> {
+    let note = |line: &'_ str| -> Option<usize> {
+        let (place, _) = line.strip_prefix("[picture ")?.split_once("]: http")?;
+        place.parse::<u32>().ok().map(|_| "[picture ]: ".len() + place.len())
+    };
+    text.lines().filter_map(move |line| line.get(note(line)?..))
 }
 
 /// Markdown's pictures, whole and their addresses.
@@ -159,14 +184,36 @@ fn chore(messages: &[Value], members: &Map<String, Value>) -> Option<String> {
     if last.starts_with("### Task:") {
         return Some(task_answer(&last));
     }
+    // But for the one that asks for a face, while it is spoken to.
+    if last.starts_with("Your task is to reflect the speaker's likely facial expression") {
+        return Some(EMOJI.to_owned());
+    }
     let system = messages.iter().filter(|message| message["role"] == "system" || message["role"] == "developer");
-    let mut asks = system.map(words).chain([last.clone()]);
+    let system: Vec<_> = system.map(words).collect();
+    if let Some(text) = system.iter().find_map(|text| already_painted(text)) {
+        return Some(text);
+    }
+    let mut asks = system.into_iter().chain([last.clone()]);
     if asks.any(|text| asks_for_a_title(&text)) {
         return Some(title(&last));
     }
     let json = members.get("response_format").and_then(|format| format["type"].as_str());
     json.is_some_and(|kind| kind.starts_with("json")).then(|| "{}".to_owned())
 }
+
+/// What to say where Open WebUI has painted by itself, or has tried to, before it asks the model of the chat.
+fn already_painted(system: &str) -> Option<String> {
+    let (_, context) = system.split_once("<context>")?;
+    let (context, _) = context.split_once("</context>")?;
+    if context.starts_with("The requested image has been") {
+        return Some("Here it is.".into());
+    }
+    let failed = context.starts_with("Image generation was");
+    failed.then(|| context.split_once("error occurred: ").map_or(context, |(_, error)| error).to_owned())
+}
+
+/// A palette.
+const EMOJI: &str = "\u{1f3a8}";
 
 fn task_answer(task: &str) -> String {
     let wants = |member: &str| task.contains(&format!("\"{member}\""));
@@ -184,7 +231,7 @@ fn task_answer(task: &str) -> String {
     } else if wants("text") {
         json!({ "text": "" })
     } else {
-        return "\u{1f3a8}".to_owned();
+        return EMOJI.to_owned();
     };
     answer.to_string()
 }
@@ -221,7 +268,7 @@ mod tests {
     #[track_caller]
     fn wished(body: Value) -> Value {
         match read(body).wish {
-            ChatWish::Picture(members) => members.into(),
+            ChatWish::Picture(members) | ChatWish::GoOn(members) => members.into(),
             ChatWish::Text(text) => panic!("a chore, answered with {text}"),
         }
     }
@@ -230,7 +277,7 @@ mod tests {
     fn answered(text: &str) -> String {
         match read(json!({"messages": [{"role": "user", "content": text}]})).wish {
             ChatWish::Text(text) => text,
-            ChatWish::Picture(members) => panic!("a wish: {members:?}"),
+            wish => panic!("{wish:?}"),
         }
     }
 
@@ -268,6 +315,42 @@ mod tests {
     }
 
     #[test]
+    fn notes_of_an_answer_lead_to_its_pictures() {
+        let links = ["http://easel:4000/files/1.2/3.png".to_owned(), "https://a.example/files/1.2/4.webp".to_owned()];
+        let answer = format!("Painted by core.\n\n{}\n\n[1]: https://b.example/\n[picture x]: http://c", notes(&links));
+        let turn = |role: &str, text: &str| json!({"role": role, "content": text});
+        let messages = json!([turn("user", "a fox"), turn("assistant", &answer), turn("user", "make it blue")]);
+        let ChatWish::GoOn(members) = read(json!({ "messages": messages })).wish else { panic!("a chat that goes on") };
+        assert_eq!((&members["prompt"], &members["image"]), (&json!("make it blue"), &json!(links)));
+    }
+
+    #[test]
+    fn what_open_webui_adds_is_not_painted() {
+        let text = "<attached_files>\n<file type=\"image\" id=\"1\" url=\"1\"/>\n</attached_files>\n\nmake it blue";
+        let url = json!({"type": "image_url", "image_url": {"url": "data:1"}});
+        for content in [json!(text), json!([{"type": "text", "text": text}, url])] {
+            let members = wished(json!({"messages": [{"role": "user", "content": content}]}));
+            assert_eq!(members["prompt"], "make it blue");
+        }
+    }
+
+    #[test]
+    fn what_open_webui_has_painted_is_not_painted_again() {
+        let said = |context: &str| {
+            let system = json!({"role": "system", "content": format!("Be kind.\n<context>{context}</context>")});
+            read(json!({"messages": [system, {"role": "user", "content": "a fox"}]})).wish
+        };
+        let done =
+            "The requested image has been created by the system successfully and is now being shown to the user.";
+        assert_eq!(said(done), ChatWish::Text("Here it is.".into()));
+        let failed = "Image generation was attempted but failed because of an error. Tell the user that the following error occurred: too rude";
+        assert_eq!(said(failed), ChatWish::Text("too rude".into()));
+        let off = "Image generation was requested but the feature is currently disabled.";
+        assert_eq!(said(off), ChatWish::Text(off.into()));
+        assert!(matches!(said("The user likes foxes."), ChatWish::Picture(_)));
+    }
+
+    #[test]
     fn chores_of_chat_uis_are_not_painted() {
         let task = |what: &str, output: &str| {
             format!(
@@ -285,6 +368,8 @@ mod tests {
             answered(&task("Generate a detailed prompt", r#"{ "prompt": "x" }"#)),
             r#"{"prompt":"a red fox in deep snow at dawn"}"#
         );
+        let face = "Your task is to reflect the speaker's likely facial expression through a fitting emoji. Message: ```a fox```";
+        assert_eq!(answered(face), EMOJI);
         assert_eq!(
             answered("Provide a concise, 5-word-or-less title for the conversation."),
             "Provide a concise, 5-word-or-less title for"

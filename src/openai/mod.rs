@@ -7,7 +7,7 @@ mod envelope;
 mod request;
 mod slim;
 
-pub use chat::{Chat, ChatWish};
+pub use chat::{Chat, ChatWish, notes as picture_notes};
 pub use envelope::{ChatUsage, ErrorBody, ModelList, ModelObject, Usage};
 pub use request::{Answer, ImageRequest, Invalid, Overrides, members};
 pub use slim::{Slimmer, Step, Unreadable};

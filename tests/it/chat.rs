@@ -81,6 +81,58 @@ async fn a_stream_brings_the_picture_in_a_delta() {
     assert_eq!(deltas[2..], [json!({"content": "Painted by core."}), json!({})]);
 }
 
+/// Open WebUI keeps what a stream brings, and sends back of it only the text.
+#[tokio::test]
+async fn a_chat_goes_on_with_the_picture_that_a_stream_brought() {
+    let data = tempfile::tempdir().unwrap();
+    let large = CORE.replace("stable-image-core-v1:1", "sd3-5-large-v1:0");
+    let proxy = TestProxy::with(&large).data_dir(data.path()).start().await;
+    let mut body = user("a fox");
+    body["stream"] = true.into();
+    let events = chat(&proxy, body).await.text().await.unwrap();
+    let read = |event: &str| serde_json::from_str::<Value>(event.strip_prefix("data: ").unwrap());
+    let deltas: Vec<_> = events.split_terminator("\n\n").filter_map(|event| read(event).ok()).collect();
+    let delta = |place: usize| &deltas[place]["choices"][0]["delta"];
+    let painted = picture(&delta(1)["images"][0]);
+    let answer = delta(2)["content"].as_str().unwrap();
+    let note = answer.strip_prefix("Painted by core.\n\n[picture 1]: ").unwrap();
+    assert!(note.starts_with(&format!("{}/files/", proxy.url)), "{answer}");
+    let turn = |role: &str, text: &str| json!({"role": role, "content": text});
+    let messages = json!([turn("user", "a fox"), turn("assistant", answer), turn("user", "make it blue")]);
+    let response = chat(&proxy, json!({ "messages": messages })).await;
+    assert_eq!(response.status(), 200, "{}", response.text().await.unwrap());
+    let sent = proxy.calls().pop().unwrap().body;
+    assert_eq!((&sent["prompt"], &sent["mode"]), (&json!("make it blue"), &json!("image-to-image")));
+    assert_eq!(STANDARD.decode(sent["image"].as_str().unwrap()).unwrap(), painted);
+}
+
+/// Nobody has sent what an answer links to, so it never ends a chat.
+#[tokio::test]
+async fn a_chat_goes_on_without_a_picture_that_cannot_be_changed() {
+    let large = CORE.replace("stable-image-core-v1:1", "sd3-5-large-v1:0");
+    let data = tempfile::tempdir().unwrap();
+    let dead = "http://localhost/files/1.YWJj/5c59488405c578ec835f2ca1ed4489d4.png";
+    for config in [CORE, &large] {
+        let proxy = TestProxy::with(config).data_dir(data.path()).start().await;
+        let live: Value = chat(&proxy, user("a fox emulate:tiny")).await.json().await.unwrap();
+        let live = live["choices"][0]["message"]["content"].as_str().unwrap().to_owned();
+        let answers = if config == CORE {
+            vec![live, format!("[picture 1]: {dead}")]
+        } else {
+            vec![format!("[picture 1]: {dead}")]
+        };
+        for answer in answers {
+            let turn = |role: &str, text: &str| json!({"role": role, "content": text});
+            let messages =
+                json!([turn("user", "a fox"), turn("assistant", &answer), turn("user", "a cat emulate:tiny")]);
+            let response = chat(&proxy, json!({ "messages": messages })).await;
+            assert_eq!(response.status(), 200, "{answer}: {}", response.text().await.unwrap());
+            let sent = proxy.calls().pop().unwrap().body;
+            assert_eq!((&sent["prompt"], &sent["image"]), (&json!("a cat emulate:tiny"), &Value::Null));
+        }
+    }
+}
+
 #[tokio::test]
 async fn chores_are_answered_in_words_and_paid_by_nobody() {
     let proxy = TestProxy::with(CORE).start().await;

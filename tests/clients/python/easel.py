@@ -33,7 +33,7 @@ PATIENCE = 60
 class Program:
     """One running program, in an empty folder and an environment that holds nothing of the machine's."""
 
-    def __init__(self, command, environment, address_in_log):
+    def __init__(self, command, environment, address_in_log, port=None):
         self.folder = tempfile.TemporaryDirectory(prefix="easel-")
         self.log, self._has_news = [], threading.Condition()
         # An empty HOME and no instance metadata: the AWS chain finds only what a test gives it.
@@ -49,7 +49,8 @@ class Program:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         try:
-            self.port = int(self.await_log(address_in_log).group(1))
+            # Where the port is known, the log need not tell.
+            self.port = port or int(self.await_log(address_in_log).group(1))
         except BaseException:
             self.stop()
             raise
