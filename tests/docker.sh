@@ -124,7 +124,7 @@ curl --silent --fail --output /dev/null "$link" || fail "a restart has lost the 
 ok "links last through a restart"
 
 # A config that an editor replaces: another file under the same name.
-sed 's/^  - model_name: stable-image-core$/  - model_name: renamed/' "$work/config/litellm-config.yaml" >"$work/config/new"
+sed 's/^  - model_name: creative-upscale$/  - model_name: renamed/' "$work/config/litellm-config.yaml" >"$work/config/new"
 mv "$work/config/new" "$work/config/litellm-config.yaml"
 began=$(now)
 until curl --silent "$url/v1/models" --header "Authorization: Bearer $key" | grep -q '"renamed"'; do
