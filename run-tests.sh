@@ -207,9 +207,6 @@ fi
 stage "release build" cargo build --locked --release
 export EASEL_BIN=$PWD/target/release/easel EASEL_CONFIG=$PWD/tests/clients/easel.yaml
 stage "test-local.sh" try_locally
-if $prometheus; then
-  stage "Prometheus" tests/observability.sh
-fi
 stage "clients' packages" install_clients
 stage "Python clients" with_pytest "$clients/py" --ignore test_langchain.py --ignore test_open_webui.py
 stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" \
@@ -221,6 +218,9 @@ stage "infrastructure" tests_of infrastructure
 stage "the documentation's commands" tests_of docs
 if $chaos; then
   stage "chaos" long_chaos
+fi
+if $prometheus; then
+  stage "Prometheus" tests/observability.sh
 fi
 if $litellm; then
   stage "beside LiteLLM" tests/litellm/run.sh

@@ -2,6 +2,7 @@
 //!
 //! Must not say what is painted, nor an ARN, which names an account.
 
+use http::Uri;
 use opentelemetry::KeyValue;
 
 use super::Painting;
@@ -17,15 +18,14 @@ const OPERATION: &str = "generate_content";
 pub(super) fn of_call(request: &Trace, deployment: &Deployment, part: Part) -> Trace {
     let model = || deployment.model.id.clone();
     let attributes = || {
-        let host = deployment.endpoint.split_once("://").map_or("", |(_, rest)| rest);
-        let host = host.split(['/', ':']).next().unwrap_or_default();
+        let endpoint = deployment.endpoint.parse::<Uri>().unwrap_or_default();
         vec![
             KeyValue::new("gen_ai.operation.name", OPERATION),
             KeyValue::new("gen_ai.provider.name", "aws.bedrock"),
             KeyValue::new("gen_ai.request.model", model()),
             KeyValue::new("gen_ai.request.choice.count", i64::from(part.count)),
             KeyValue::new("gen_ai.output.type", "image"),
-            KeyValue::new("server.address", host.to_owned()),
+            KeyValue::new("server.address", endpoint.host().unwrap_or_default().to_owned()),
             KeyValue::new("easel.alias", deployment.alias.clone()),
             KeyValue::new("easel.deployment", deployment.path.clone()),
             KeyValue::new("easel.region", deployment.region.clone()),
