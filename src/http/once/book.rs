@@ -184,9 +184,9 @@ impl Book {
                 }
             },
             // What may have been billed is not tried again: whoever comes back is told what became of it.
-            Outcome::Answered { paid } => {
+            Outcome::Answered => {
                 call.end(End::Whole);
-                call.asked.later || paid
+                !call.is_in_vain()
             }
             Outcome::Broken => !call.stop.is_cancelled(),
             Outcome::Unkept(why) => {
@@ -264,7 +264,7 @@ impl Book {
     }
 
     fn is_there(&self, call: &Call) -> bool {
-        call.expires() == 0 || self.is_fresh(call)
+        (call.expires() == 0 || self.is_fresh(call)) && !call.is_in_vain()
     }
 
     fn is_fresh(&self, call: &Call) -> bool {

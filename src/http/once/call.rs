@@ -66,8 +66,8 @@ pub(super) enum End {
 pub(super) enum Outcome {
     /// A reply with pictures, whole, to be kept.
     Painted(Parts, Keeping),
-    /// Another reply, which has been written for those who wait; whether it may be billed all the same.
-    Answered { paid: bool },
+    /// Another reply, which has been written for those who wait.
+    Answered,
     /// Nothing whole.
     Broken,
     /// The folder does not take it; the text is for the log.
@@ -88,6 +88,13 @@ impl Call {
     /// Whether nothing more will come, and what there is lacks its end.
     pub(super) fn is_broken(&self) -> bool {
         self.progress.borrow().end == Some(End::Broken)
+    }
+
+    /// Whether its answer is an error that costs nothing and waits for nobody: who asks again has it done again, from the
+    /// moment that the first may know.
+    pub(super) fn is_in_vain(&self) -> bool {
+        let unpaid = |head: &Parts| !head.status.is_success() && head.extensions.get::<MayBeBilled>().is_none();
+        !self.asked.later && self.progress.borrow().head.as_ref().is_some_and(unpaid)
     }
 
     pub(super) fn expires(&self) -> u64 {
@@ -140,7 +147,7 @@ impl Call {
         }
         match parts.status.is_success() {
             true => Outcome::Painted(parts, file),
-            false => Outcome::Answered { paid: parts.extensions.get::<MayBeBilled>().is_some() },
+            false => Outcome::Answered,
         }
     }
 }
