@@ -5,14 +5,16 @@ cd "$(dirname "${BASH_SOURCE[0]}")"
 
 usage() {
   cat <<'TEXT'
-usage: ./run-tests.sh [--quick | --litellm | --chaos | --prometheus | --open-webui]
+usage: ./run-tests.sh [--quick | --litellm | --chaos | --fuzz | --prometheus | --open-webui]
 
-  Format, lints, documentation and the Rust tests; then, with the release binary, ./test-local.sh and real
-  clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain, LlamaIndex, async-openai, boto3, moto), the
-  templates of infrastructure/, and every command of the documentation. What those need is installed into target/clients.
+  Format, lints, documentation and the Rust tests, then the reply scanner under any bytes for a minute; then, with the
+  release binary, ./test-local.sh and real clients (the OpenAI SDKs for Python and Node, Vercel's AI SDK, LangChain,
+  LlamaIndex, async-openai, boto3, moto), the templates of infrastructure/, and every command of the documentation. What
+  those need is installed into target/clients.
 
   --quick    stop after the Rust tests
   --chaos    at the end, ten long runs of tests/it/chaos, each with a new seed; takes about five minutes more
+  --fuzz     the reply scanner under any bytes for ten minutes instead of one
   --prometheus  at the end, have Debian's Prometheus read the metrics, the alerts and the dashboard's queries; it is
              unpacked into target/, and needs apt-get and jq
   --litellm  at the end, ask a LiteLLM from PyPI the same as Easel; takes five minutes more
@@ -24,6 +26,7 @@ TEXT
 quick=false
 litellm=false
 chaos=false
+fuzz_seconds=60
 prometheus=false
 open_webui=false
 for argument in "$@"; do
@@ -31,6 +34,7 @@ for argument in "$@"; do
     --quick) quick=true ;;
     --litellm) litellm=true ;;
     --chaos) chaos=true ;;
+    --fuzz) fuzz_seconds=600 ;;
     --prometheus) prometheus=true ;;
     --open-webui) open_webui=true ;;
     -h | --help) usage; exit ;;
@@ -194,6 +198,9 @@ long_chaos() {
   done
 }
 
+# The binary of the Rust tests once more, with a new seed.
+fuzz() { EASEL_FUZZ_SECONDS=$fuzz_seconds cargo test --locked --lib reply::tests::fuzz -- --nocapture; }
+
 with_node() { (cd "$clients/node" && node --test --test-reporter=spec --test-timeout=120000 ./*.test.mjs); }
 
 stage "format" check_format
@@ -204,6 +211,7 @@ if $quick; then
   summary "all well, but only the quick half,"
   exit
 fi
+stage "the reply scanner under any bytes" fuzz
 stage "release build" cargo build --locked --release
 export EASEL_BIN=$PWD/target/release/easel EASEL_CONFIG=$PWD/tests/clients/easel.yaml
 stage "test-local.sh" try_locally

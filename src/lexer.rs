@@ -3,7 +3,7 @@
 //! No I/O and no allocation but a stack of one bit a level. Must not know what the members mean.
 
 /// Deepest nesting that is read, as in serde_json.
-const MAX_DEPTH: usize = 128;
+const MAX_DEPTH: usize = 127;
 
 /// Why the bytes are not JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -130,7 +130,7 @@ impl Scanner {
         // The beginning of a token whose end is in the next piece.
         let rest = std::mem::take(&mut self.input);
         if self.place == Place::Capture {
-            self.keep(&rest);
+            self.keep(rest.trim_ascii());
         }
         if self.lexer.done() && !self.ended {
             self.ended = true;
@@ -211,7 +211,9 @@ impl Scanner {
                 }
                 self.place = if closed { self.after_object() } else { Place::Between };
             }
-            (false, Place::Capture) => self.keep(bytes),
+            (false, Place::Capture) if token == Token::Text => self.keep(bytes),
+            // White space between tokens counts nowhere, so that it does not matter where a reply is cut.
+            (false, Place::Capture) => self.keep(bytes.trim_ascii_start()),
             (false, _) => {}
         }
     }
@@ -220,10 +222,10 @@ impl Scanner {
         if self.in_artifacts { Place::Artifacts } else { Place::Between }
     }
 
+    /// Keeps what there is room for: the beginning of a longer value is no JSON, and says nothing.
     fn keep(&mut self, bytes: &[u8]) {
-        if self.capture.len() + bytes.len() <= MAX_CAPTURE {
-            self.capture.extend_from_slice(bytes);
-        }
+        let room = MAX_CAPTURE - self.capture.len();
+        self.capture.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     /// Takes note of a member that was read whole. A value of another type than expected says nothing.
