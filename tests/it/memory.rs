@@ -14,7 +14,8 @@ use image::{ImageFormat, RgbImage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 
-use crate::support::child::Child;
+use crate::signing::tls_in_front_of;
+use crate::support::child::{Builder, Child};
 use crate::support::service::{ID, SECRET};
 
 const SD35: &str = "
@@ -35,6 +36,10 @@ const MOST_KB: u64 = 200 * 1024;
 const SLOW: usize = 64;
 
 const MOST_OF_SLOW_KB: u64 = 100 * 1024;
+
+/// What a slow reader takes at once, and how often he goes on.
+const STEP: usize = 16 * 1024;
+const STEPS: usize = 64;
 
 /// Of a painted picture, in characters of base64: 20 MB.
 const PAINTED: usize = 667 * 40_000;
@@ -138,13 +143,13 @@ async fn connect(child: &Child) -> TcpStream {
     socket.connect(child.url.trim_start_matches("http://").parse().unwrap()).await.unwrap()
 }
 
-/// Asks for a picture, reads the beginning of it, and no more.
+/// Asks for a picture, and reads the beginning of it.
 async fn slow_reader(child: &Child) -> TcpStream {
     let mut stream = connect(child).await;
     let body = r#"{"prompt":"a hat"}"#;
     let head = "POST /v1/images/generations HTTP/1.1\r\nhost: localhost\r\ncontent-length: 18\r\n\r\n";
     stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-    let mut begun = vec![0; 16 * 1024];
+    let mut begun = vec![0; STEP];
     stream.read_exact(&mut begun).await.unwrap();
     assert!(begun.starts_with(b"HTTP/1.1 200 OK"));
     stream
@@ -163,14 +168,32 @@ async fn slow_writer(child: &Child) -> TcpStream {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_readers_and_slow_writers_hold_back_only_themselves() {
-    let upstream = painter().await;
-    let child = Child::with(SD35)
-        .env("AWS_BEDROCK_RUNTIME_ENDPOINT", &upstream)
-        .env("AWS_BEARER_TOKEN_BEDROCK", "emulated")
-        .start()
-        .await;
+    hold_back_only_themselves(Child::with(SD35), &painter().await).await;
+}
+
+/// The same where the pictures come encrypted, as Bedrock's do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slow_readers_of_pictures_that_come_by_tls_hold_back_only_themselves() {
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let painter = painter().await.trim_start_matches("http://").to_owned();
+    let upstream = tls_in_front_of(painter, &certificate).await;
+    let start = Child::with(SD35).file("ca.pem", &certificate.cert.pem());
+    let pem = start.path("ca.pem");
+    hold_back_only_themselves(start.env("AWS_CA_BUNDLE", pem.to_str().unwrap()), &upstream).await;
+}
+
+async fn hold_back_only_themselves(start: Builder, upstream: &str) {
+    let start = start.env("AWS_BEDROCK_RUNTIME_ENDPOINT", upstream).env("AWS_BEARER_TOKEN_BEDROCK", "emulated");
+    let child = start.start().await;
     let idle = status_kb(child.id(), "VmRSS");
-    let readers = join_all((0..SLOW).map(|_| slow_reader(&child))).await;
+    let mut readers = join_all((0..SLOW).map(|_| slow_reader(&child))).await;
+    // They go on, a little each in turn.
+    let mut piece = vec![0; STEP];
+    for _ in 0..STEPS {
+        for reader in &mut readers {
+            reader.read_exact(&mut piece).await.unwrap();
+        }
+    }
     let writers = join_all((0..SLOW).map(|_| slow_writer(&child))).await;
     // Somebody who is neither has his picture meanwhile.
     let request = crate::support::client().post(format!("{}/v1/images/generations", child.url));
@@ -182,8 +205,8 @@ async fn slow_readers_and_slow_writers_hold_back_only_themselves() {
     assert!(peak < MOST_OF_SLOW_KB, "{peak} KB above idle");
     // Nobody has been cut off: one of the readers reads on, to the end.
     let mut reader = readers.into_iter().next().unwrap();
-    let (mut read, mut piece) = (0, vec![0; 1 << 20]);
-    while read < PAINTED - 16 * 1024 {
+    let (mut read, mut piece) = (STEP * (STEPS + 1), vec![0; 1 << 20]);
+    while read < PAINTED {
         let more = reader.read(&mut piece).await.unwrap();
         assert!(more > 0, "it ends after {read} bytes");
         read += more;

@@ -91,9 +91,12 @@ pub(crate) async fn tls_in_front_of(plain: String, certificate: &CertifiedKey<rc
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let Ok(mut secured) = acceptor.accept(stream).await else { continue };
-            let mut plain = TcpStream::connect(&plain).await.unwrap();
-            let _ = copy_bidirectional(&mut secured, &mut plain).await;
+            let (acceptor, plain) = (acceptor.clone(), plain.clone());
+            tokio::spawn(async move {
+                let Ok(mut secured) = acceptor.accept(stream).await else { return };
+                let mut plain = TcpStream::connect(&plain).await.unwrap();
+                let _ = copy_bidirectional(&mut secured, &mut plain).await;
+            });
         }
     });
     format!("https://localhost:{port}")
