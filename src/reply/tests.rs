@@ -28,7 +28,7 @@ fn scan(pieces: impl IntoIterator<Item = Bytes>) -> Result<Read, Malformed> {
                 Event::PictureBytes(bytes) => {
                     // Sinks put it between quotes as it is.
                     assert!(open && !bytes.is_empty());
-                    assert!(bytes.iter().all(|b| b.is_ascii_graphic() && *b != b'"' && *b != b'\\'));
+                    assert!(bytes.iter().all(|b| matches!(b, b'#'..=0x7f) && *b != b'\\'));
                     pictures.last_mut().unwrap().push_str(std::str::from_utf8(&bytes).unwrap());
                 }
                 Event::PictureEnds => {

@@ -66,7 +66,7 @@ fn artifact(object: &[u8], pictures: &mut Vec<String>, said: &mut Said) -> Optio
 /// A picture, or none in an empty string, unless it cannot stand in a string as it is.
 fn picture(string: &[u8]) -> Option<Option<String>> {
     let text: String = serde_json::from_slice(string).ok()?;
-    let plain = text.bytes().all(|b| b.is_ascii_graphic() && b != b'"' && b != b'\\');
+    let plain = text.bytes().all(|b| matches!(b, b'#'..=0x7f) && b != b'\\');
     plain.then(|| Some(text).filter(|text| !text.is_empty()))
 }
 
