@@ -7,9 +7,9 @@ WORKDIR /build
 
 # The dependencies, against empty sources: made again only when Cargo.toml or Cargo.lock change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src tests/it \
+RUN mkdir -p src tests/it bench \
  && echo 'fn main() {}' > src/main.rs \
- && touch src/lib.rs tests/it/main.rs \
+ && touch src/lib.rs tests/it/main.rs bench/scanner.rs \
  && cargo build --profile $PROFILE --locked --bin easel
 
 # Easel itself. The touch is for cargo, which compiles what is newer than the last build.
