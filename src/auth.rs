@@ -46,7 +46,7 @@ impl CallerId {
             hasher.update(part.len().to_le_bytes());
             hasher.update(part);
         }
-        Self(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex::encode(hasher.finalize()))
     }
 
     /// The same at an address, where that is all that tells callers apart.

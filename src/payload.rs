@@ -75,7 +75,7 @@ impl Payload {
         while let Some(piece) = reading.next().await? {
             hash.update(&piece);
         }
-        Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(hex::encode(hash.finalize()))
     }
 }
 

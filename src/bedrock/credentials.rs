@@ -24,9 +24,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MAX_DETAIL: usize = 1000;
 
 /// How one call proves who it is.
-pub(super) enum Identity {
+pub(super) enum Identity<'a> {
     /// `Authorization: Bearer`, and whether another key could take its place.
-    Bearer { key: Key, another: bool },
+    Bearer { key: Key<'a>, another: bool },
     /// SigV4 with these.
     Aws(Credentials),
 }
@@ -87,7 +87,11 @@ pub(super) struct Identities {
 
 impl Identities {
     /// The identity for a call of this deployment at `now`.
-    pub(super) async fn get(&self, deployment: &Deployment, now: SystemTime) -> Result<Identity, NoCredentials> {
+    pub(super) async fn get<'a>(
+        &self,
+        deployment: &'a Deployment,
+        now: SystemTime,
+    ) -> Result<Identity<'a>, NoCredentials> {
         let source = match &deployment.auth {
             Auth::Bearer { key, next } => {
                 let mut keys = self.keys.in_order(key, next.as_ref(), &deployment.region, now).await;

@@ -36,10 +36,17 @@ impl Shown {
     }
 }
 
-/// A key with what may be said of it.
-pub(super) struct Key {
+/// A key as it is now.
+pub(super) struct Key<'a> {
     pub(super) secret: SecretString,
-    pub(super) shown: Shown,
+    configured: &'a BearerKey,
+}
+
+impl Key<'_> {
+    /// What may be said of it.
+    pub(super) fn shown(&self) -> Shown {
+        Shown::new(self.configured, &self.secret)
+    }
 }
 
 /// Which refusal was a key's last, counted from 1, by the key's digest and the region.
@@ -60,26 +67,27 @@ pub(super) struct Keys {
 impl Keys {
     /// The keys of a deployment in this region, the one to show first. A key that is not fit, by its own words, stands
     /// behind; then one that was refused, the latest last, so that of two bad keys each is tried in turn.
-    pub(super) async fn in_order(
+    pub(super) async fn in_order<'a>(
         &self,
-        key: &BearerKey,
-        next: Option<&BearerKey>,
+        key: &'a BearerKey,
+        next: Option<&'a BearerKey>,
         region: &str,
         now: SystemTime,
-    ) -> Vec<Key> {
-        let mut keys: Vec<Key> = Vec::new();
+    ) -> Vec<Key<'a>> {
+        let mut keys: Vec<Key<'a>> = Vec::new();
         for key in std::iter::once(key).chain(next) {
             let secret = self.current(key).await;
             // The same key twice is one.
             if keys.iter().any(|key| key.secret.expose_secret() == secret.expose_secret()) {
                 continue;
             }
-            keys.push(Key { shown: Shown::new(key, &secret), secret });
+            keys.push(Key { secret, configured: key });
         }
         let refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
-        keys.sort_by_cached_key(|Key { secret, shown }| {
-            let refused = refusals.last.get(&name(secret, region)).copied();
-            (!fit(&shown.says, region, now), refused)
+        // Of one alone nothing is asked.
+        keys.sort_by_cached_key(|key| {
+            let refused = refusals.last.get(&name(&key.secret, region)).copied();
+            (!fit(&key.shown().says, region, now), refused)
         });
         keys
     }

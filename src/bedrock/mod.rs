@@ -115,13 +115,11 @@ impl Client {
         timeout: Duration,
         unsigned: HeaderMap,
     ) -> Result<Reply, Error> {
-        let url = invoke_url(&deployment.endpoint, &deployment.model_id);
-        let url = reqwest::Url::parse(&url)
-            .map_err(|_| Error::local(Kind::NotFound, format!("the endpoint {} is no URL", deployment.endpoint)))?;
-        let outgoing = Outgoing { method: Method::POST, url: &url, more: &deployment.headers, body: &body };
+        let url = address(deployment)?;
+        let outgoing = Outgoing { method: Method::POST, url, more: &deployment.headers, body: &body };
         let (mut headers, identity) = self.headers(deployment, outgoing).await?;
         headers.extend(unsigned);
-        let sent = self.http(&url)?.post(url).headers(headers).body(sending::body(body)).send();
+        let sent = self.http(url)?.post(url.clone()).headers(headers).body(sending::body(body)).send();
         let answer = tokio::time::timeout(timeout, sent)
             .await
             .map_err(|_| Error::local(Kind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())))?
@@ -142,7 +140,7 @@ impl Client {
     }
 
     /// Not sent again with other credentials: that is for the router to decide. But the next call shall have them.
-    fn denied(&self, deployment: &Deployment, identity: Identity, mut error: Error) -> Error {
+    fn denied(&self, deployment: &Deployment, identity: Identity<'_>, mut error: Error) -> Error {
         match (identity, error.kind) {
             (Identity::Aws(credentials), Kind::Denied(Denial::Expired | Denial::SignatureRefused)) => {
                 self.identities.forget(deployment, &credentials);
@@ -152,7 +150,7 @@ impl Client {
                     self.identities.keys.refuse(&key.secret, &deployment.region);
                     error.another_key = another;
                 }
-                error.shown = Some(Box::new(key.shown));
+                error.shown = Some(Box::new(key.shown()));
             }
             _ => {}
         }
@@ -160,7 +158,11 @@ impl Client {
     }
 
     /// The headers of a call, and by whom it is made.
-    async fn headers(&self, deployment: &Deployment, outgoing: Outgoing<'_>) -> Result<(HeaderMap, Identity), Error> {
+    async fn headers<'a>(
+        &self,
+        deployment: &'a Deployment,
+        outgoing: Outgoing<'_>,
+    ) -> Result<(HeaderMap, Identity<'a>), Error> {
         let Outgoing { method, url, more, body } = outgoing;
         let now = self.clock.now();
         let identity = self.identities.get(deployment, now).await;
@@ -188,7 +190,7 @@ impl Client {
     pub async fn keys(&self, deployment: &Deployment) -> Vec<Shown> {
         let Auth::Bearer { key, next } = &deployment.auth else { return Vec::new() };
         let keys = self.identities.keys.in_order(key, next.as_ref(), &deployment.region, self.clock.now()).await;
-        keys.into_iter().map(|Key { shown, .. }| shown).collect()
+        keys.iter().map(Key::shown).collect()
     }
 
     /// Looks for the credentials of a deployment that signs, without calling Bedrock.
@@ -235,6 +237,17 @@ fn shortened(id: &str) -> String {
 /// `{endpoint}/model/{model id}/invoke`. AWS's clients encode everything but unreserved characters, once.
 fn invoke_url(endpoint: &str, model_id: &str) -> String {
     format!("{endpoint}/model/{}/invoke", utf8_percent_encode(model_id, MODEL_ID))
+}
+
+/// Where a deployment is called: parsed at its first call.
+fn address(deployment: &Deployment) -> Result<&reqwest::Url, Error> {
+    let Deployment { endpoint, model_id, invoke_url: address, .. } = deployment;
+    if let Some(url) = address.get() {
+        return Ok(url);
+    }
+    let url = reqwest::Url::parse(&invoke_url(endpoint, model_id))
+        .map_err(|_| Error::local(Kind::NotFound, format!("the endpoint {endpoint} is no URL")))?;
+    Ok(address.get_or_init(|| url))
 }
 
 fn bearer(key: &str, more: &HeaderMap) -> Result<HeaderMap, Error> {

@@ -107,7 +107,7 @@ mod tests {
                 Credentials::from_keys(&vectors.access_key, &vectors.secret_key, vector.session_token.clone());
             let parts =
                 Parts { method: "POST", url: &url, host: &host, region: &vector.region, headers: &HeaderMap::new() };
-            let digest = Sha256::digest(vector.body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+            let digest = hex::encode(Sha256::digest(vector.body.as_bytes()));
             let headers = sign(parts, digest, &credentials, time).unwrap();
             assert_eq!(headers["authorization"], vector.authorization);
             assert_eq!(headers["x-amz-date"], vector.date);

@@ -2,6 +2,7 @@
 //!
 //! Must not know its neighbours: shares, ids and fallbacks are `resolve.rs`'s.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::Map;
@@ -211,6 +212,7 @@ pub(super) fn settle(
         model_id: target.model_id,
         region: region?,
         endpoint,
+        invoke_url: OnceLock::new(),
         auth: auth?,
         timeout: timeout.unwrap_or(defaults.timeout),
         num_retries,

@@ -30,7 +30,7 @@ mod wildcard;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -210,6 +210,8 @@ pub struct Deployment {
     pub region: String,
     /// Base URL without a trailing slash, such as `https://bedrock-runtime.us-east-1.amazonaws.com`.
     pub endpoint: String,
+    /// Where InvokeModel is, once `bedrock` has made it out.
+    pub invoke_url: OnceLock<reqwest::Url>,
     /// Who pays.
     pub auth: Auth,
     /// Longest silence of the upstream, before its head and between its bytes (default 300 s).

@@ -3,7 +3,6 @@
 //! Must not know how a value was written: `section.rs` reads those.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -296,10 +295,7 @@ fn digest(deployment: &Deployment, position: usize) -> String {
         hasher.update(part.len().to_le_bytes());
         hasher.update(part);
     }
-    hasher.finalize().iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(hasher.finalize())
 }
 
 /// Everything besides the list, and the whole.

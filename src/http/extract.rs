@@ -95,6 +95,10 @@ impl FromRequestParts<Arc<App>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        // Asked for by layers and by handlers, and made out once.
+        if let Some(known) = parts.extensions.get::<Self>() {
+            return Ok(known.clone());
+        }
         let own = app.key_header.as_deref();
         let shown = own.into_iter().chain(KEY_HEADERS).find_map(|name| {
             let value = parts.headers.get(name)?.to_str().ok()?;
@@ -102,7 +106,9 @@ impl FromRequestParts<Arc<App>> for Caller {
         });
         app.door.admit(shown)?;
         let users = app.user_headers.iter().filter_map(|name| Some(parts.headers.get(name)?.as_bytes()));
-        Ok(Self { id: CallerId::new(shown.unwrap_or_default(), users) })
+        let caller = Self { id: CallerId::new(shown.unwrap_or_default(), users) };
+        parts.extensions.insert(caller.clone());
+        Ok(caller)
     }
 }
 

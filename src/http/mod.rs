@@ -97,10 +97,12 @@ pub fn app(app: &Arc<App>) -> Router {
 fn layered(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
     let routes = routes
         // A panic in one request is a 500 for that one alone.
-        .layer(CatchPanicLayer::custom(panicked))
+        .layer(CatchPanicLayer::custom(panicked));
+    let routes = match app.door.is_weak() {
         // With a weak key, no web page may spend.
-        .layer(middleware::from_fn_with_state(app.clone(), origin));
-    let routes = if app.door.is_weak() { routes } else { routes.layer(cors()) };
+        true => routes.layer(middleware::from_fn_with_state(app.clone(), origin)),
+        false => routes.layer(cors()),
+    };
     // Ids, the access line and the figures, around everything.
     routes.layer(middleware::from_fn_with_state(app.clone(), access::access))
 }

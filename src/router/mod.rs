@@ -295,7 +295,7 @@ impl Router {
                 true => Reply::in_memory(mock::reply(part.count)),
                 false => self.client.invoke(deployment, payload.clone(), timeout, trace.headers()).await?,
             };
-            Painting::begin(deployment.clone(), request.clone(), part, reply).await
+            Painting::begin(deployment.clone(), request.sent(), part, reply).await
         };
         let mut result = begun.await;
         let labels = ModelLabels { model: deployment.model.id.clone(), region: deployment.region.clone() };

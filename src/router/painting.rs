@@ -10,7 +10,6 @@ use bytes::Bytes;
 use crate::bedrock::{Error, Kind, Reply};
 use crate::config::Deployment;
 use crate::image::Part;
-use crate::picture::Draft;
 use crate::provider::Request;
 use crate::reply::{Event, Said, Scanner};
 use crate::traces::Trace;
@@ -57,11 +56,10 @@ impl Painting {
     /// Reads up to the first byte of a picture. A reply that ends before is an error that says why.
     pub(super) async fn begin(
         deployment: Arc<Deployment>,
-        mut request: Request,
+        request: Request,
         part: Part,
         reply: Reply,
     ) -> Result<Self, Error> {
-        request.body = Draft::default();
         let scanner = Scanner::new();
         let (queued, upstream, trace) = (Duration::ZERO, Duration::ZERO, Trace::default());
         let (first, whole, ended) = (None, 0, false);

@@ -58,7 +58,7 @@ impl Print {
 }
 
 fn hex(hasher: Sha256) -> String {
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(hasher.finalize())
 }
 
 struct Writer<'a>(&'a mut Sha256);
