@@ -7,7 +7,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 
-/// Takes padding and its absence: some clients leave it out.
+/// For the last group. Takes padding and its absence: some clients leave it out.
 const ENGINE: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
@@ -70,7 +70,7 @@ impl Decoder {
 
     fn decode(&mut self, groups: &[u8], bytes: &mut Vec<u8>) -> Result<(), NotBase64> {
         self.padded |= groups.last() == Some(&b'=');
-        ENGINE.decode_vec(groups, bytes).map_err(|_| NotBase64)
+        base64_simd::STANDARD.decode_append(groups, bytes).map_err(|_| NotBase64)
     }
 }
 
