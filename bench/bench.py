@@ -1,0 +1,195 @@
+"""Measures Easel beside nginx and HAProxy, in rounds of A B A B, and writes down what came out.
+
+What counts are ratios to nginx in the same run; seconds of another machine say little. Must not start servers itself:
+that is servers.py's; nor write pages: that is report.py's.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+import report
+from servers import EASEL, HOME, KEY, ROOT, SIZES, Servers, free_port
+
+LOAD = ROOT / "target/release/easel-load"
+
+# Seconds of each measurement, at the least; larger ones take as long as their requests.
+SECONDS = {"4 KB": 1.5, "0.1 MB": 1.0, "2 MB": 1.5, "10 MB": 1.5, "25 MB": 2.0}
+
+
+def load(servers, proxy, upstream, size, connections, *more, body=None, pids=True):
+    path, usual = servers.url(proxy, size)
+    port = servers.plain if proxy == "bedrock" else servers.ports[proxy][upstream]
+    command = [LOAD, f"127.0.0.1:{port}", path, "--body", body or usual, "--key", KEY, "--connections", str(connections), *more]
+    if pids:
+        command += ["--process", ",".join(map(str, servers.processes(proxy, upstream)))]
+    said = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
+    if said["failed"]:
+        sys.exit(f"{proxy}, {upstream}, {size}, {connections} in flight: {said['failed']} requests failed: {said['failure']}")
+    return said
+
+
+def medians(rounds):
+    """The median of each figure over the rounds."""
+    return {name: statistics.median(said[name] for said in rounds) for name in rounds[0] if isinstance(rounds[0][name], (int, float))}
+
+
+class Bench:
+    def __init__(self, servers, rounds):
+        self.servers, self.rounds = servers, rounds
+        self.proxies = ["nginx", "haproxy", "bare", "easel"]
+        self.begun = time.monotonic()
+
+    def say(self, text):
+        print(f"[{time.monotonic() - self.begun:5.0f} s] {text}", flush=True)
+
+    def beside(self, upstream, size, connections, rounds):
+        """One row: the same load on each proxy in turn, several times over."""
+        seen = {proxy: [] for proxy in self.proxies}
+        for _ in range(rounds):
+            for proxy in self.proxies:
+                seen[proxy].append(load(self.servers, proxy, upstream, size, connections, "--seconds", SECONDS[size]))
+        row = {proxy: medians(rounds) for proxy, rounds in seen.items()}
+        # Of each round by itself, so that what slows all of them down does not count.
+        pairs = list(zip(seen["easel"], seen["nginx"], strict=True))
+        ratio = lambda name: statistics.median(a[name] / b[name] for a, b in pairs)
+        rate = statistics.median((a["bytes"] / a["seconds"]) / (b["bytes"] / b["seconds"]) for a, b in pairs)
+        row |= {"upstream": upstream, "size": size, "connections": connections, "cpu": ratio("cpu_seconds_per_gb"), "rate": rate}
+        easel, nginx = row["easel"], row["nginx"]
+        self.say(f"{upstream:5} {size:>6} x{connections:<3} CPU s/GB: easel {easel['cpu_seconds_per_gb']:.3f} nginx"
+                 f" {nginx['cpu_seconds_per_gb']:.3f}, ratio {row['cpu']:.2f}; throughput ratio {rate:.2f}")
+        return row
+
+    def small(self):
+        """What a small reply costs, with everything on; and what Easel adds when it is not busy."""
+        seen = {proxy: [] for proxy in self.proxies}
+        for _ in range(self.rounds):
+            for proxy in self.proxies:
+                seen[proxy].append(load(self.servers, proxy, "plain", "4 KB", 16, "--seconds", SECONDS["4 KB"])["cpu_us_per_request"])
+        added = []
+        for _ in range(self.rounds):
+            steady = ("--rate", 2000, "--seconds", 2)
+            straight = load(self.servers, "bedrock", "plain", "4 KB", 32, *steady, pids=False)
+            through = load(self.servers, "easel", "plain", "4 KB", 32, *steady)
+            added.append((through["p50_ms"] - straight["p50_ms"], through["p99_ms"] - straight["p99_ms"]))
+        small = {proxy: statistics.median(all) for proxy, all in seen.items()}
+        small |= {"us": small["easel"], "p50": statistics.median(p50 for p50, _ in added), "p99": statistics.median(p99 for _, p99 in added)}
+        self.say(f"4 KB: {small['us']:.0f} us of CPU, nginx {small['nginx']:.0f}, bare {small['bare']:.0f}; at 2,000 requests/s {small['p50']:.2f} ms more at p50, {small['p99']:.2f} at p99")
+        return small
+
+    def forms(self):
+        """The other ways out, as ratios of the plain one in the same round: CPU per picture."""
+        bodies = {"events": {"stream": True}, "links": {"response_format": "url"}, "n = 10": {"n": 10}}
+        found = {name: [] for name in bodies}
+        for _ in range(self.rounds):
+            plain = load(self.servers, "easel", "plain", "2 MB", 16, "--seconds", 1.5)["cpu_us_per_request"]
+            for name, more in bodies.items():
+                path_body = json.dumps(json.loads(self.servers.url("easel", "2 MB")[1]) | more)
+                said = load(self.servers, "easel", "plain", "2 MB", 4 if "n" in more else 16, "--seconds", 1.5, body=path_body)
+                found[name].append(said["cpu_us_per_request"] / more.get("n", 1) / plain)
+        forms = {name: statistics.median(ratios) for name, ratios in found.items()}
+        self.say("; ".join(f"{name}: {ratio:.2f} x plain" for name, ratio in forms.items()))
+        return forms
+
+    def growth(self):
+        """CPU per request by length, and by how many are in flight."""
+        lengths = {size: statistics.median(load(self.servers, "easel", "plain", size, 16, "--seconds", SECONDS[size])["cpu_us_per_request"]
+                                           for _ in range(min(self.rounds, 3))) for size in SIZES}
+        flights = {n: statistics.median(load(self.servers, "easel", "plain", "0.1 MB", n, "--seconds", 2)["cpu_us_per_request"]
+                                        for _ in range(min(self.rounds, 3))) for n in (1, 16, 64, 256, 1000)}
+        self.say("CPU us per request by length: " + ", ".join(f"{size} {us:.0f}" for size, us in lengths.items()))
+        self.say("CPU us per 0.1 MB by requests in flight: " + ", ".join(f"{n}: {us:.0f}" for n, us in flights.items()))
+        return {"lengths": lengths, "flights": flights}
+
+
+def resident(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return {name: int(status.split(f"{name}:")[1].split()[0]) / 1e3 for name in ("VmRSS", "VmHWM")}
+
+
+def memory(servers, say, upstream="plain"):
+    """Each on an Easel of its own: how far its memory rises above idle."""
+    found = {}
+    cases = {
+        "256 x 10 MB": ("10 MB", 256, ("--each", 2)),
+        "256 x 10 MB, read at 1 MB/s": ("10 MB", 256, ("--each", 1, "--read-rate", 1_000_000)),
+        "1,000 x 10 MB, read at 1 MB/s": ("10 MB", 1000, ("--each", 1, "--read-rate", 1_000_000)),
+    }
+    for name, (size, connections, more) in cases.items():
+        with servers.another_easel(upstream) as (port, pid):
+            path, body = servers.url("easel", size)
+            subprocess.run([LOAD, f"127.0.0.1:{port}", path, "--body", servers.url("easel", "4 KB")[1], "--key", KEY], check=True, capture_output=True)
+            idle = resident(pid)["VmRSS"]
+            command = [LOAD, f"127.0.0.1:{port}", path, "--body", body, "--key", KEY, "--connections", connections, "--process", pid, *more]
+            said = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
+            assert not said["failed"], said
+            found[name] = {"idle": idle, "above": said["memory_peak_mb"] - idle, "of": connections}
+            say(f"memory, {upstream}, {name}: {found[name]['above']:.0f} MB above idle ({idle:.1f} MB)")
+    return found
+
+
+def start(servers, say):
+    """From exec to the first 200, and what it holds then; the size of the binary."""
+    times, idle = [], []
+    for _ in range(11):
+        port = free_port()
+        command, env = servers.easel_command("plain", port)
+        begun = time.perf_counter()
+        process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health/liveliness", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.0005)
+        times.append((time.perf_counter() - begun) * 1e3)
+        time.sleep(0.2)
+        idle.append(resident(process.pid)["VmRSS"])
+        process.terminate()
+        process.wait()
+    binary = EASEL.stat().st_size / 1e6
+    found = {"ms": statistics.median(times), "idle": statistics.median(idle), "binary": binary}
+    say(f"first 200 after {found['ms']:.0f} ms; idle {found['idle']:.1f} MB; the binary has {binary:.1f} MB")
+    return found
+
+
+def main():
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--quick", action="store_true")
+    arguments.add_argument("--litellm", action="store_true")
+    arguments = arguments.parse_args()
+    with Servers(arguments.litellm) as servers:
+        servers.check()
+        bench = Bench(servers, 1 if arguments.quick else 5)
+        bench.say("every proxy answers every picture as it is")
+        goals = [("2 MB", 16), ("10 MB", 16)]
+        shapes = goals if arguments.quick else [(size, n) for size in list(SIZES)[1:] for n in (1, 16, 256)]
+        found = {"start": start(servers, bench.say), "small": bench.small(), "forms": bench.forms(),
+                 "memory": {upstream: memory(servers, bench.say, upstream) for upstream in ("plain", "tls")}}
+        # Where there is no goal one round will do.
+        found["rows"] = [
+            bench.beside(upstream, size, n, bench.rounds if (size, n) in goals else 1)
+            for upstream in ("plain", "tls")
+            for size, n in shapes
+        ]
+        found["growth"] = bench.growth()
+        if arguments.litellm:
+            said = load(servers, "litellm", "plain", "2 MB", 4, "--seconds", 10)
+            found["litellm"] = said
+            bench.say(f"LiteLLM: {said['cpu_seconds_per_gb']:.1f} CPU s/GB, {said['memory_peak_mb']:.0f} MB")
+    (HOME / "found.json").write_text(json.dumps(found, indent=1))
+    found["goals"] = report.goals(found)
+    for good, name, value, bound in found["goals"]:
+        print(f"{'met   ' if good else 'MISSED'} {name}: {value}, {bound}")
+    if not arguments.quick:
+        report.write(found)
+    sys.exit(not all(good for good, *_ in found["goals"]))
+
+
+if __name__ == "__main__":
+    main()
