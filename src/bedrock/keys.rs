@@ -87,7 +87,7 @@ impl Keys {
         // Of one alone nothing is asked.
         keys.sort_by_cached_key(|key| {
             let refused = refusals.last.get(&name(&key.secret, region)).copied();
-            (!fit(&key.shown().says, region, now), refused)
+            (!fit(&ApiKey::read(key.secret.expose_secret()), region, now), refused)
         });
         keys
     }

@@ -47,25 +47,6 @@ pub struct Request {
     pub makeshift: bool,
 }
 
-impl Request {
-    /// What remains to be told of it when its body has gone.
-    #[must_use]
-    pub fn sent(&self) -> Self {
-        let Self { mapped, ignored, transcode, seed, size, quality, dropped, makeshift, .. } = self;
-        Self {
-            body: Draft::default(),
-            mapped: mapped.clone(),
-            ignored: ignored.clone(),
-            transcode: *transcode,
-            seed: *seed,
-            size: *size,
-            quality: *quality,
-            dropped: *dropped,
-            makeshift: *makeshift,
-        }
-    }
-}
-
 /// What a call is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Order<'a> {

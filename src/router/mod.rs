@@ -35,6 +35,7 @@ use crate::config::{Config, Deployment, Routing};
 use crate::image::{Part, Task, Unsupported};
 use crate::metrics::{CallLabels, Metrics, ModelLabels};
 use crate::payload::Payload;
+use crate::picture::Draft;
 use crate::provider::{Asked, Order, Request};
 use crate::raster::{self, Prints, Raster};
 use crate::traces::Trace;
@@ -218,7 +219,8 @@ impl Router {
                     return;
                 }
                 let (request, payload) = match self.ready(&deployment, job, part, way.group).await {
-                    Ok(ready) => ready,
+                    // What goes out is the payload; the rest is told of later, and copied for it.
+                    Ok((request, payload)) => (Request { body: Draft::default(), ..request }, payload),
                     Err(failure) => {
                         last = last.or(Some(failure));
                         continue;
@@ -295,7 +297,7 @@ impl Router {
                 true => Reply::in_memory(mock::reply(part.count)),
                 false => self.client.invoke(deployment, payload.clone(), timeout, trace.headers()).await?,
             };
-            Painting::begin(deployment.clone(), request.sent(), part, reply).await
+            Painting::begin(deployment.clone(), request.clone(), part, reply).await
         };
         let mut result = begun.await;
         let labels = ModelLabels { model: deployment.model.id.clone(), region: deployment.region.clone() };
