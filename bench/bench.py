@@ -22,16 +22,21 @@ LOAD = ROOT / "target/release/easel-load"
 SECONDS = {"4 KB": 1.5, "0.1 MB": 1.0, "2 MB": 1.5, "10 MB": 1.5, "25 MB": 2.0}
 
 
+def ask(port, path, body, *more):
+    """What came of asking over and over. That a request fails ends everything."""
+    command = [LOAD, f"127.0.0.1:{port}", path, "--body", body, "--key", KEY, *more]
+    said = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
+    if said["failed"]:
+        sys.exit(f"{said['failed']} requests failed: {said['failure']}, of {' '.join(map(str, command))}")
+    return said
+
+
 def load(servers, proxy, upstream, size, connections, *more, body=None, pids=True):
     path, usual = servers.url(proxy, size)
     port = servers.plain if proxy == "bedrock" else servers.ports[proxy][upstream]
-    command = [LOAD, f"127.0.0.1:{port}", path, "--body", body or usual, "--key", KEY, "--connections", str(connections), *more]
     if pids:
-        command += ["--process", ",".join(map(str, servers.processes(proxy, upstream)))]
-    said = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
-    if said["failed"]:
-        sys.exit(f"{proxy}, {upstream}, {size}, {connections} in flight: {said['failed']} requests failed: {said['failure']}")
-    return said
+        more += ("--process", ",".join(map(str, servers.processes(proxy, upstream))))
+    return ask(port, path, body or usual, "--connections", connections, *more)
 
 
 def medians(rounds):
@@ -78,8 +83,8 @@ class Bench:
             through = load(self.servers, "easel", "plain", "4 KB", 32, *steady)
             added.append((through["p50_ms"] - straight["p50_ms"], through["p99_ms"] - straight["p99_ms"]))
         small = {proxy: statistics.median(all) for proxy, all in seen.items()}
-        small |= {"us": small["easel"], "p50": statistics.median(p50 for p50, _ in added), "p99": statistics.median(p99 for _, p99 in added)}
-        self.say(f"4 KB: {small['us']:.0f} us of CPU, nginx {small['nginx']:.0f}, bare {small['bare']:.0f}; at 2,000 requests/s {small['p50']:.2f} ms more at p50, {small['p99']:.2f} at p99")
+        small |= {"p50": statistics.median(p50 for p50, _ in added), "p99": statistics.median(p99 for _, p99 in added)}
+        self.say(f"4 KB: {small['easel']:.0f} us of CPU, nginx {small['nginx']:.0f}, bare {small['bare']:.0f}; at 2,000 requests/s {small['p50']:.2f} ms more at p50, {small['p99']:.2f} at p99")
         return small
 
     def forms(self):
@@ -100,7 +105,7 @@ class Bench:
         """CPU per request by length, and by how many are in flight."""
         lengths = {size: statistics.median(load(self.servers, "easel", "plain", size, 16, "--seconds", SECONDS[size])["cpu_us_per_request"]
                                            for _ in range(min(self.rounds, 3))) for size in SIZES}
-        flights = {n: statistics.median(load(self.servers, "easel", "plain", "0.1 MB", n, "--seconds", 2)["cpu_us_per_request"]
+        flights = {str(n): statistics.median(load(self.servers, "easel", "plain", "0.1 MB", n, "--seconds", 2)["cpu_us_per_request"]
                                         for _ in range(min(self.rounds, 3))) for n in (1, 16, 64, 256, 1000)}
         self.say("CPU us per request by length: " + ", ".join(f"{size} {us:.0f}" for size, us in lengths.items()))
         self.say("CPU us per 0.1 MB by requests in flight: " + ", ".join(f"{n}: {us:.0f}" for n, us in flights.items()))
@@ -108,8 +113,8 @@ class Bench:
 
 
 def resident(pid):
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    return {name: int(status.split(f"{name}:")[1].split()[0]) / 1e3 for name in ("VmRSS", "VmHWM")}
+    """Memory of a process now, in MB."""
+    return int(pathlib.Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1e3
 
 
 def memory(servers, say, upstream="plain"):
@@ -123,11 +128,9 @@ def memory(servers, say, upstream="plain"):
     for name, (size, connections, more) in cases.items():
         with servers.another_easel(upstream) as (port, pid):
             path, body = servers.url("easel", size)
-            subprocess.run([LOAD, f"127.0.0.1:{port}", path, "--body", servers.url("easel", "4 KB")[1], "--key", KEY], check=True, capture_output=True)
-            idle = resident(pid)["VmRSS"]
-            command = [LOAD, f"127.0.0.1:{port}", path, "--body", body, "--key", KEY, "--connections", connections, "--process", pid, *more]
-            said = json.loads(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
-            assert not said["failed"], said
+            ask(port, path, servers.url("easel", "4 KB")[1])
+            idle = resident(pid)
+            said = ask(port, path, body, "--connections", connections, "--process", pid, *more)
             found[name] = {"idle": idle, "above": said["memory_peak_mb"] - idle, "of": connections}
             say(f"memory, {upstream}, {name}: {found[name]['above']:.0f} MB above idle ({idle:.1f} MB)")
     return found
@@ -149,7 +152,7 @@ def start(servers, say):
                 time.sleep(0.0005)
         times.append((time.perf_counter() - begun) * 1e3)
         time.sleep(0.2)
-        idle.append(resident(process.pid)["VmRSS"])
+        idle.append(resident(process.pid))
         process.terminate()
         process.wait()
     binary = EASEL.stat().st_size / 1e6

@@ -6,32 +6,35 @@
 #   bench/run.sh --litellm          a LiteLLM from PyPI too, which takes some minutes more
 #   EASEL_BIN=path bench/run.sh     another binary than what is shipped
 #
-# Exits with 1 where a goal is missed. nginx, HAProxy and Python's packages go to target/bench and are not installed. Everything listens on loopback.
+# Exits with 1 where a goal is missed. nginx, HAProxy and Python's packages go to target/bench and are not installed.
+# Everything listens on loopback.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 home=$PWD/target/bench
 mkdir -p "$home"
 fail() { echo "bench/run.sh: $*" >&2; exit 1; }
-[[ -r /proc/self/clear_refs || -e /proc/self/clear_refs ]] || fail "this needs Linux's /proc"
+[[ -e /proc/self/clear_refs ]] || fail "this needs Linux's /proc"
 for tool in cargo python3 openssl; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
+
+unpacked() { find "$home/root" -type f -path "*bin/$1" -print -quit; }
 
 # A program of Debian's, unpacked beside the others where it is not installed.
 fetch() { # its name, its packages
   local name=$1
   shift
   [[ -x $home/bin/$name ]] && return
-  mkdir -p "$home/bin"
-  if ! command -v "$name" >/dev/null && [[ ! -x $home/root/usr/sbin/$name ]]; then
+  mkdir -p "$home/bin" "$home/debs" "$home/root"
+  local found
+  found=$(command -v "$name" || unpacked "$name")
+  if [[ -z $found ]]; then
     command -v apt-get >/dev/null || fail "$name is missing, and this is no Debian to fetch it from"
     echo "fetching $name"
-    mkdir -p "$home/debs" "$home/root"
     (cd "$home/debs" && { apt-get download "$@" || { apt-get update && apt-get download "$@"; }; } &&
       for package in *.deb; do dpkg -x "$package" "$home/root"; done) >"$home/fetch.log" 2>&1 ||
       fail "$name cannot be fetched: $(tail -1 "$home/fetch.log")"
+    found=$(unpacked "$name")
   fi
-  local found
-  found=$(PATH=$PATH:/usr/sbin:$home/root/usr/sbin command -v "$name")
   # Whether its libraries are there shows only when it runs.
   "$found" -v >/dev/null 2>&1 || fail "$found does not run: apt-get install $name"
   ln -sf "$found" "$home/bin/$name"

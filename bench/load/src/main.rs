@@ -72,6 +72,13 @@ struct Tally {
     whole: Vec<f64>,
 }
 
+impl Tally {
+    fn fail(&mut self, error: &Error) {
+        self.failed += 1;
+        self.first_failure.get_or_insert(error.to_string());
+    }
+}
+
 type Error = Box<dyn std::error::Error>;
 
 #[tokio::main(flavor = "current_thread")]
@@ -85,9 +92,7 @@ async fn main() -> Result<(), Error> {
         let (arguments, tally) = (arguments.clone(), tally.clone());
         all.spawn_local(async move {
             if let Err(error) = connection(number, &arguments, begun, &tally).await {
-                let mut tally = tally.borrow_mut();
-                tally.failed += 1;
-                tally.first_failure.get_or_insert(error.to_string());
+                tally.borrow_mut().fail(&error);
             }
         });
     }
@@ -142,10 +147,7 @@ async fn connection(number: usize, arguments: &Arguments, begun: Instant, tally:
             None => Instant::now(),
         };
         if let Err(error) = ask(&mut sender, arguments, asked, tally).await {
-            let mut tally = tally.borrow_mut();
-            tally.failed += 1;
-            tally.first_failure.get_or_insert(error.to_string());
-            drop(tally);
+            tally.borrow_mut().fail(&error);
             sender = connect(arguments).await?;
         }
     }
