@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::fmt;
 use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::{Failure, Painting};
 use crate::image::Part;
@@ -18,14 +18,22 @@ use crate::image::Part;
 /// A call that has brought the first byte of a picture, or has failed for good.
 type Outcome = Result<Painting, Failure>;
 
-/// Where the calls of a job hand over what comes of them. One outcome for each, so there are never many.
-#[derive(Debug)]
-pub(super) struct Outcomes(UnboundedSender<(u8, Outcome)>);
+/// Where the calls of a job hand over what comes of them. One outcome for each, so there are never many. Nobody has to be
+/// woken: whoever takes them out is who lets the calls go on.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outcomes(Arc<Mutex<VecDeque<(u8, Outcome)>>>);
 
 impl Outcomes {
     pub(super) fn give(&self, part: Part, outcome: Outcome) {
-        // Nobody waits any more if the caller is gone.
-        let _ = self.0.send((part.first, outcome));
+        self.lock().push_back((part.first, outcome));
+    }
+
+    fn take(&self) -> Option<(u8, Outcome)> {
+        self.lock().pop_front()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<(u8, Outcome)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -33,7 +41,7 @@ impl Outcomes {
 pub struct Arrivals {
     /// All calls of the job; gone when the last has been heard of.
     calls: Option<BoxFuture<'static, ()>>,
-    outcomes: UnboundedReceiver<(u8, Outcome)>,
+    outcomes: Outcomes,
     /// What has come and has not been taken, each with the place of its first picture.
     come: VecDeque<(u8, Outcome)>,
     asked: u8,
@@ -52,8 +60,8 @@ impl Arrivals {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (give, outcomes) = unbounded_channel();
-        Self { calls: Some(calls(Outcomes(give)).boxed()), outcomes, come: VecDeque::new(), asked, ignored }
+        let (outcomes, come) = (Outcomes::default(), VecDeque::with_capacity(asked.into()));
+        Self { calls: Some(calls(outcomes.clone()).boxed()), outcomes, come, asked, ignored }
     }
 
     /// How many pictures were asked for.
@@ -68,7 +76,7 @@ impl Arrivals {
 
     /// Whether every call has been heard of.
     pub fn is_complete(&self) -> bool {
-        self.calls.is_none() && self.outcomes.is_empty()
+        self.calls.is_none() && self.outcomes.lock().is_empty()
     }
 
     /// Waits until every call has been heard of, and puts the paintings in the order of the pictures. The failure of
@@ -110,7 +118,10 @@ impl Arrivals {
     async fn hear(&mut self) -> bool {
         let heard = poll_fn(|context| {
             self.poll_calls(context);
-            self.outcomes.poll_recv(context)
+            match self.outcomes.take() {
+                None if self.calls.is_some() => Poll::Pending,
+                outcome => Poll::Ready(outcome),
+            }
         });
         let Some((first, mut outcome)) = heard.await else { return false };
         if let Ok(painting) = &mut outcome {
