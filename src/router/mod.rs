@@ -92,7 +92,12 @@ struct Way<'a> {
     next: Vec<Arc<Deployment>>,
     /// Those who are asked after a content filter, instead of the rest.
     after_filter: Vec<Arc<Deployment>>,
+    /// What one of them is asked for the first picture, made when it was found out whether it can be asked.
+    drafted: Option<Drafted>,
 }
+
+/// A deployment, and what it is asked for the first picture.
+type Drafted = (Arc<Deployment>, Request);
 
 /// Enough to see whether a deployment can honour a task.
 const FIRST: Part = Part { first: 0, count: 1 };
@@ -152,8 +157,8 @@ impl Router {
         self.budgets.earn(&plan.group);
         let (router, ignored) = (self.clone(), std::mem::take(&mut plan.ignored));
         let calls = move |outcomes: Outcomes| async move {
-            let Plan { group, usual: next, after_filter, .. } = plan;
-            let way = Way { group: &group, next, after_filter };
+            let Plan { group, usual: next, after_filter, drafted, .. } = plan;
+            let way = Way { group: &group, next, after_filter, drafted };
             router.paint(way, &job, Part { first: 0, count }, &outcomes).await;
         };
         Ok(Arrivals::new(calls, count, ignored))
@@ -175,13 +180,14 @@ impl Router {
             true => Failure::NotServed(job.alias.clone()),
             false => Failure::UnknownModel { alias: job.alias.clone(), served: self.table.near(&job.alias) },
         };
-        let Plan { group, usual, mut after_filter, ignored, mut unable } = plan.ok_or_else(unknown)?;
-        let mut able = Vec::new();
+        let Plan { group, usual, mut after_filter, ignored, mut unable, .. } = plan.ok_or_else(unknown)?;
+        let (mut able, mut drafted) = (Vec::new(), None);
         for deployment in usual {
             match request(&deployment, job, FIRST, &group) {
                 Ok(request) => {
                     let ended = ended(&deployment, self.clock.today());
-                    able.push(((ended, request.makeshift, request.dropped), deployment));
+                    able.push(((ended, request.makeshift, request.dropped), deployment.clone()));
+                    drafted.get_or_insert((deployment, request));
                 }
                 Err(unsupported) => unable.push((deployment, unsupported)),
             }
@@ -199,7 +205,7 @@ impl Router {
             return Err(own.map_or_else(unknown, |(_, unsupported)| Failure::Unsupported(unsupported.clone())));
         }
         let usual = able.into_iter().map(|(_, deployment)| deployment).collect();
-        Ok(Plan { group, usual, after_filter, ignored, unable })
+        Ok(Plan { group, usual, after_filter, ignored, unable, drafted })
     }
 
     /// The whole loop of tries for one part of a job: each deployment of the plan in turn, some of them more than
@@ -218,7 +224,8 @@ impl Router {
                     join_all(pieces).await;
                     return;
                 }
-                let (request, payload) = match self.ready(&deployment, job, part, way.group).await {
+                let drafted = way.drafted.take();
+                let (request, payload) = match self.ready(&deployment, job, part, way.group, drafted).await {
                     // What goes out is the payload; the rest is told of later, and copied for it.
                     Ok((request, payload)) => (Request { body: Draft::default(), ..request }, payload),
                     Err(failure) => {
@@ -335,12 +342,16 @@ impl Router {
     /// What a call will carry, its pictures made ready.
     async fn ready(
         &self,
-        deployment: &Deployment,
+        deployment: &Arc<Deployment>,
         job: &Job,
         part: Part,
         group: &str,
+        drafted: Option<Drafted>,
     ) -> Result<(Request, Payload), Failure> {
-        let request = request(deployment, job, part, group).map_err(Failure::Unsupported)?;
+        let request = match drafted.filter(|(of, _)| part == FIRST && Arc::ptr_eq(of, deployment)) {
+            Some((_, request)) => request,
+            None => request(deployment, job, part, group).map_err(Failure::Unsupported)?,
+        };
         let payload = self.raster.payload(&request.body, &job.prints).await.map_err(|error| match error {
             raster::Error::Picture(unsupported) => Failure::Unsupported(unsupported),
             raster::Error::Storage(error) => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use time::Date;
 
+use super::Drafted;
 use crate::config::{Alias, Config, Deployment, Wildcard};
 use crate::image::Unsupported;
 
@@ -51,6 +52,8 @@ pub(super) struct Plan {
     pub(super) ignored: Vec<String>,
     /// Those that cannot honour the task, and why.
     pub(super) unable: Vec<(Arc<Deployment>, Unsupported)>,
+    /// What the first that can was asked to find out, if anybody was.
+    pub(super) drafted: Option<Drafted>,
 }
 
 impl Table {
@@ -197,7 +200,7 @@ impl Table {
         };
         let usual = in_order(&fallbacks, own);
         let after_filter = in_order(&after_filter, Vec::new());
-        Some(Plan { group, usual, after_filter, ignored, unable: Vec::new() })
+        Some(Plan { group, usual, after_filter, ignored, unable: Vec::new(), drafted: None })
     }
 }
 
