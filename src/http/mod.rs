@@ -93,18 +93,17 @@ pub fn app(app: &Arc<App>) -> Router {
     layered(router.fallback(no_route).method_not_allowed_fallback(wrong_method), app).with_state(app.clone())
 }
 
-/// Every layer, the innermost first.
+/// Every layer, the outermost first. They are given as one, for each that is given alone costs a request a box.
 fn layered(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
-    let routes = routes
-        // A panic in one request is a 500 for that one alone.
-        .layer(CatchPanicLayer::custom(panicked));
-    let routes = match app.door.is_weak() {
-        // With a weak key, no web page may spend.
-        true => routes.layer(middleware::from_fn_with_state(app.clone(), origin)),
-        false => routes.layer(cors()),
-    };
     // Ids, the access line and the figures, around everything.
-    routes.layer(middleware::from_fn_with_state(app.clone(), access::access))
+    let access = middleware::from_fn_with_state(app.clone(), access::access);
+    // A panic in one request is a 500 for that one alone.
+    let panics = CatchPanicLayer::custom(panicked);
+    match app.door.is_weak() {
+        // With a weak key, no web page may spend.
+        true => routes.layer((access, middleware::from_fn_with_state(app.clone(), origin), panics)),
+        false => routes.layer((access, cors(), panics)),
+    }
 }
 
 /// Any origin, without credentials: the key is in a header that only its holder can send.
