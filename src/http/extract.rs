@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderName};
 use http::request::Parts;
 use tokio_util::task::TaskTracker;
 
@@ -112,9 +112,13 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
+/// Headers by which a caller says how his request is to be carried out.
+const WISHES: [&str; 4] = ["idempotency-key", "prefer", "x-litellm-num-retries", "x-litellm-timeout"];
+
 /// How a request came.
 #[derive(Debug)]
 pub(super) struct Asked {
+    /// Those of its headers that are [`WISHES`].
     pub(super) headers: HeaderMap,
     pub(super) caller: CallerId,
     /// What links begin with, if the request or the config says.
@@ -129,6 +133,9 @@ impl FromRequestParts<Arc<App>> for Asked {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, app).await?.id;
         let trace = parts.extensions.get::<Trace>().cloned().unwrap_or_default();
-        Ok(Self { headers: parts.headers.clone(), caller, base_url: base_url(app, parts), trace })
+        let wishes = WISHES.map(HeaderName::from_static).into_iter();
+        let headers =
+            wishes.flat_map(|name| parts.headers.get_all(&name).iter().map(move |v| (name.clone(), v.clone())));
+        Ok(Self { headers: headers.collect(), caller, base_url: base_url(app, parts), trace })
     }
 }
