@@ -37,7 +37,8 @@ impl Drain {
     /// The reply. An error ends the caller's connection in the middle of a chunk, so that what has come of a picture
     /// cannot pass for a whole one.
     pub(super) fn into_stream(self) -> impl Stream<Item = Result<Bytes, Broken>> {
-        unfold(self, |mut drain| async move { drain.next().await.map(|bytes| (bytes, drain)) })
+        // Moved in and out for each piece, so in a box.
+        unfold(Box::new(self), |mut drain| async move { drain.next().await.map(|bytes| (bytes, drain)) })
     }
 
     async fn next(&mut self) -> Option<Result<Bytes, Broken>> {

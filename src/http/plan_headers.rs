@@ -6,13 +6,16 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::router::{Arrivals, Painting};
 
+/// A reply has about so many, with those that come after the plan's.
+const HEADERS: usize = 12;
+
 /// Callers' words are cut at this many bytes.
 const MAX_VALUE: usize = 1024;
 
 /// Headers for a reply that is about to stream, as far as its paintings have come.
 pub(super) fn plan_headers(arrivals: &Arrivals) -> HeaderMap {
     let paintings: Vec<&Painting> = arrivals.paintings().collect();
-    let mut headers = HeaderMap::new();
+    let mut headers = HeaderMap::with_capacity(HEADERS);
     let mut put = |name: &'static str, value: String| {
         if !value.is_empty() {
             headers.insert(HeaderName::from_static(name), printable(&value));
@@ -59,7 +62,7 @@ fn distinct<'a>(values: impl Iterator<Item = &'a str>, separator: &str) -> Strin
 
 /// A header value of printable ASCII, other characters escaped, cut at 1 KB.
 fn printable(text: &str) -> HeaderValue {
-    let mut value = String::new();
+    let mut value = String::with_capacity(text.len());
     for c in text.chars() {
         if c == ' ' || c.is_ascii_graphic() {
             value.push(c);

@@ -11,6 +11,9 @@ use serde_json::json;
 use super::head::Head;
 use crate::openai::Usage;
 
+/// The end of a document without warnings is no longer, in bytes.
+const CLOSING: usize = 256;
+
 /// The document under way.
 #[derive(Debug)]
 pub struct JsonSink {
@@ -85,7 +88,8 @@ impl JsonSink {
     /// All pictures are there: closes the document. `size` and `output_format` are what the first picture says
     /// of itself, left out where it says nothing.
     pub fn finish(&mut self, warnings: &[String]) {
-        let mut closing = String::from("]");
+        let mut closing = String::with_capacity(CLOSING);
+        closing.push(']');
         if let Some((format, size)) = self.first.found() {
             closing += &format!(",\"output_format\":\"{}\",\"size\":\"{size}\"", format.name());
         }
