@@ -45,6 +45,12 @@ struct Bounds {
     turn: Mutex<()>,
 }
 
+impl Bounds {
+    fn are_passed(&self) -> bool {
+        self.held.load(Ordering::Relaxed) > self.max_bytes
+    }
+}
+
 impl Folder {
     /// The folder `links` of a data folder, both made where they are missing, for their owner only. Tries whether it
     /// can be written.
@@ -77,12 +83,25 @@ impl Folder {
 
     /// Removes what has expired and what a crash has left; then, if there is too much, the oldest.
     pub(super) async fn clean(&self) -> io::Result<()> {
+        self.sweep_if(|_| true).await
+    }
+
+    /// Cleans where there is too much. Those who find it out together wait for the one whose turn it is.
+    pub(super) async fn make_room(&self) -> io::Result<()> {
+        self.sweep_if(Bounds::are_passed).await
+    }
+
+    /// Sweeps, if that is still needed when its turn has come.
+    async fn sweep_if(&self, needed: fn(&Bounds) -> bool) -> io::Result<()> {
         let folder = self.clone();
-        spawn_blocking(move || folder.sweep()).await.map_err(io::Error::other)?
+        let sweep = move || {
+            let _turn = folder.bounds.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            if needed(&folder.bounds) { folder.sweep() } else { Ok(()) }
+        };
+        spawn_blocking(sweep).await.map_err(io::Error::other)?
     }
 
     fn sweep(&self) -> io::Result<()> {
-        let _turn = self.bounds.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         let mut pictures = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -155,8 +174,7 @@ impl Writer {
             Ok::<_, io::Error>(file.metadata()?.len())
         };
         let length = spawn_blocking(persist).await.map_err(io::Error::other)??;
-        let bounds = &self.folder.bounds;
-        let held = bounds.held.fetch_add(length, Ordering::Relaxed) + length;
-        if held > bounds.max_bytes { self.folder.clean().await } else { Ok(()) }
+        self.folder.bounds.held.fetch_add(length, Ordering::Relaxed);
+        if self.folder.bounds.are_passed() { self.folder.make_room().await } else { Ok(()) }
     }
 }

@@ -123,3 +123,16 @@ fn a_key_that_is_broken_says_so() {
     let message = Key::kept_in(data.path()).unwrap_err().to_string();
     assert_eq!(message, "links.key in it holds no key: remove it, and links that were given end");
 }
+
+#[tokio::test]
+async fn who_waited_for_room_does_not_make_it_again() {
+    let data = tempfile::tempdir().unwrap();
+    let folder = Folder::open(data.path(), 1_000_000, Duration::from_secs(3600), Clock::new(noon)).unwrap();
+    let stale = data.path().join("links").join(Name::random(Format::Webp).unwrap().to_string());
+    fs::write(&stale, "x").unwrap();
+    make_old(&stale, 3601);
+    folder.make_room().await.unwrap();
+    assert!(stale.exists(), "there is room: nobody looked");
+    folder.clean().await.unwrap();
+    assert!(!stale.exists());
+}
