@@ -57,9 +57,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Idle connections are given up before Bedrock's front door gives them up.
 const POOL_IDLE: Duration = Duration::from_secs(45);
 
-/// A call has so many headers of its own, with those that the HTTP client adds.
-const HEADERS: usize = 6;
-
 /// An error's body is read up to this.
 const MAX_ERROR_BODY: usize = 64 * 1024;
 
@@ -122,10 +119,7 @@ impl Client {
         let outgoing = Outgoing { method: Method::POST, url, more: &deployment.headers, body: &body };
         let (mut headers, identity) = self.headers(deployment, outgoing).await?;
         headers.extend(unsigned);
-        let mut request = reqwest::Request::new(Method::POST, url.clone());
-        *request.headers_mut() = headers;
-        *request.body_mut() = Some(sending::body(body));
-        let sent = self.http(url)?.execute(request);
+        let sent = self.http(url)?.post(url.clone()).headers(headers).body(sending::body(body)).send();
         let answer = tokio::time::timeout(timeout, sent)
             .await
             .map_err(|_| Error::local(Kind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())))?
@@ -262,8 +256,7 @@ fn bearer(key: &str, more: &HeaderMap) -> Result<HeaderMap, Error> {
     })?;
     value.set_sensitive(true);
     let json = HeaderValue::from_static("application/json");
-    let mut headers = HeaderMap::with_capacity(more.len() + HEADERS);
-    headers.extend(more.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let mut headers = more.clone();
     headers.extend([(AUTHORIZATION, value), (ACCEPT, json.clone()), (CONTENT_TYPE, json)]);
     Ok(headers)
 }
