@@ -12,13 +12,14 @@ use tokio_util::task::TaskTracker;
 use super::base_url::base_url;
 use super::crowd::Crowd;
 use super::error::ApiError;
-use super::once::Book;
+use super::once::{self, Book};
 use super::standing::Standing;
 use crate::auth::{CallerId, Door, key_in};
 use crate::clock::Clock;
 use crate::config::{Delivery, Serving};
 use crate::fetch::Fetcher;
 use crate::metrics::Metrics;
+use crate::openai::Overrides;
 use crate::raster::Raster;
 use crate::router::Router;
 use crate::store::Links;
@@ -112,13 +113,10 @@ impl FromRequestParts<Arc<App>> for Caller {
     }
 }
 
-/// Headers by which a caller says how his request is to be carried out.
-const WISHES: [&str; 4] = ["idempotency-key", "prefer", "x-litellm-num-retries", "x-litellm-timeout"];
-
 /// How a request came.
 #[derive(Debug)]
 pub(super) struct Asked {
-    /// Those of its headers that are [`WISHES`].
+    /// Those of its headers that say how it is to be carried out: [`once::HEADERS`] and [`Overrides::HEADERS`].
     pub(super) headers: HeaderMap,
     pub(super) caller: CallerId,
     /// What links begin with, if the request or the config says.
@@ -133,9 +131,11 @@ impl FromRequestParts<Arc<App>> for Asked {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
         let caller = Caller::from_request_parts(parts, app).await?.id;
         let trace = parts.extensions.get::<Trace>().cloned().unwrap_or_default();
-        let wishes = WISHES.map(HeaderName::from_static).into_iter();
-        let headers =
-            wishes.flat_map(|name| parts.headers.get_all(&name).iter().map(move |v| (name.clone(), v.clone())));
-        Ok(Self { headers: headers.collect(), caller, base_url: base_url(app, parts), trace })
+        let mut headers = HeaderMap::new();
+        for name in once::HEADERS.into_iter().chain(Overrides::HEADERS) {
+            headers
+                .extend(parts.headers.get_all(name).iter().map(|value| (HeaderName::from_static(name), value.clone())));
+        }
+        Ok(Self { headers, caller, base_url: base_url(app, parts), trace })
     }
 }

@@ -52,10 +52,13 @@ pub struct Overrides {
 }
 
 impl Overrides {
-    /// With LiteLLM's headers `x-litellm-timeout` and `x-litellm-num-retries`, which win over the body.
+    /// The headers by which LiteLLM's callers say the same.
+    pub const HEADERS: [&str; 2] = [TIMEOUT, NUM_RETRIES];
+
+    /// With [`Self::HEADERS`], which win over the body.
     pub fn with_headers(mut self, headers: &HeaderMap) -> Result<Self, Invalid> {
         let mut members = Map::new();
-        for name in [TIMEOUT, NUM_RETRIES] {
+        for name in Self::HEADERS {
             let Some(value) = headers.get(name) else { continue };
             let text = value.to_str().unwrap_or_default().trim().to_owned();
             members.insert(name.into(), serde_json::from_str(&text).map_or(Value::String(text), Value::Number));

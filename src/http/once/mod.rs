@@ -29,6 +29,12 @@ use hold::Hold;
 /// A request's work: its reply, whatever it is.
 type Work = BoxFuture<'static, Response>;
 
+/// The headers that are read of a request.
+pub(super) const HEADERS: [&str; 2] = [KEY, PREFER];
+
+const KEY: &str = "idempotency-key";
+const PREFER: &str = "prefer";
+
 /// Longest `Idempotency-Key`.
 const MAX_KEY: usize = 255;
 
@@ -49,7 +55,7 @@ pub(super) struct Ticket {
 
 impl Ticket {
     pub(super) fn new(asked: &Asked, print: Print, alias: &str) -> Result<Self, ApiError> {
-        let key = match asked.headers.get("idempotency-key").map(|key| key.to_str()) {
+        let key = match asked.headers.get(KEY).map(|key| key.to_str()) {
             None => None,
             Some(Ok(key)) if (1..=MAX_KEY).contains(&key.len()) => Some(print.with_user(key)),
             Some(_) => return Err(ApiError::bad_idempotency_key(MAX_KEY)),
@@ -62,7 +68,7 @@ impl Ticket {
 
 /// Whether `respond-async` is among the preferences (RFC 7240).
 fn prefers_later(headers: &HeaderMap) -> bool {
-    let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
+    let lines = headers.get_all(PREFER).iter().filter_map(|line| line.to_str().ok());
     lines
         .flat_map(|line| line.split(','))
         .any(|wish| wish.split(';').next().is_some_and(|wish| wish.trim().eq_ignore_ascii_case("respond-async")))
