@@ -42,7 +42,7 @@ impl Router {
         let whole = Part { first: 0, count: count(job, &deployment) };
         let mut requests = Vec::new();
         for part in whole.split(deployment.model.limits.pictures_per_call) {
-            let (request, _) = self.ready(&deployment, job, part, &plan.group, plan.drafted.take()).await?;
+            let (request, _) = self.ready(&deployment, job, part, &plan.group, None).await?;
             requests.push((part, request));
         }
         Ok(Explanation { deployment, requests, next, unable: plan.unable, ignored: plan.ignored })

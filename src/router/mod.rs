@@ -92,7 +92,7 @@ struct Way<'a> {
     next: Vec<Arc<Deployment>>,
     /// Those who are asked after a content filter, instead of the rest.
     after_filter: Vec<Arc<Deployment>>,
-    /// What one of them is asked for the first picture, made when it was found out whether it can be asked.
+    /// What one of them is asked, where one picture is wanted: made when it was found out whether it can be.
     drafted: Option<Drafted>,
 }
 
@@ -158,6 +158,8 @@ impl Router {
         let (router, ignored) = (self.clone(), std::mem::take(&mut plan.ignored));
         let calls = move |outcomes: Outcomes| async move {
             let Plan { group, usual: next, after_filter, drafted, .. } = plan;
+            // A draft is of one picture, and not to be copied for each of many.
+            let drafted = drafted.filter(|_| count == FIRST.count);
             let way = Way { group: &group, next, after_filter, drafted };
             router.paint(way, &job, Part { first: 0, count }, &outcomes).await;
         };
@@ -348,7 +350,7 @@ impl Router {
         group: &str,
         drafted: Option<Drafted>,
     ) -> Result<(Request, Payload), Failure> {
-        let request = match drafted.filter(|(of, _)| part == FIRST && Arc::ptr_eq(of, deployment)) {
+        let request = match drafted.filter(|(of, _)| Arc::ptr_eq(of, deployment)) {
             Some((_, request)) => request,
             None => request(deployment, job, part, group).map_err(Failure::Unsupported)?,
         };
