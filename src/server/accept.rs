@@ -6,7 +6,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -26,6 +26,7 @@ use tower::ServiceExt;
 
 use super::current::Current;
 use super::patient::{Answering, Busy, Patient};
+use super::room::{HasRoom, Room};
 use crate::metrics::Metrics;
 
 /// A connection between two requests is kept this long: longer than load balancers keep theirs, which would else send a
@@ -63,7 +64,7 @@ pub(super) async fn accept<L>(
 ) -> GracefulShutdown
 where
     L: Listener<Addr = SocketAddr>,
-    L::Io: Unpin,
+    L::Io: HasRoom + Unpin,
 {
     let (graceful, metrics) = (GracefulShutdown::new(), current.app().metrics.clone());
     let places = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
@@ -98,16 +99,16 @@ fn connection<S>(
     graceful: &GracefulShutdown,
 ) -> impl Future<Output = Result<(), hyper::Error>> + Send + use<S>
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: AsyncRead + AsyncWrite + HasRoom + Unpin + Send + 'static,
 {
-    let busy = Busy::default();
+    let (busy, room) = (Busy::default(), stream.room());
     let stream = TokioIo::new(Patient::new(stream, busy.clone()));
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let (answering, routes) = (busy.begin(), current.routes());
+        let (answering, room, routes) = (busy.begin(), room.clone(), current.routes());
         request.extensions_mut().insert(ConnectInfo(from));
         async move {
             let response = routes.oneshot(request.map(Body::new)).await;
-            response.map(|response| response.map(|body| Answer { body, _answering: answering }))
+            response.map(|response| response.map(|body| Answer { body, room, _answering: answering }))
         }
     });
     let mut builder = http1::Builder::new();
@@ -115,9 +116,10 @@ where
     graceful.watch(builder.serve_connection(stream, service))
 }
 
-/// A reply's body; its connection is busy until it is dropped.
+/// A reply's body, asked for more when there is room; its connection is busy until it is dropped.
 struct Answer {
     body: Body,
+    room: Room,
     _answering: Answering,
 }
 
@@ -129,6 +131,7 @@ impl HttpBody for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        ready!(self.room.poll(context));
         Pin::new(&mut self.body).poll_frame(context)
     }
 

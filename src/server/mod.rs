@@ -9,6 +9,7 @@ mod current;
 mod orders;
 mod patient;
 mod reload;
+mod room;
 mod tls;
 mod watch_keys;
 
@@ -18,7 +19,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use axum::serve::ListenerExt;
 use futures_util::FutureExt;
 use hyper_util::server::graceful::GracefulShutdown;
 use reqwest::Certificate;
@@ -161,11 +161,7 @@ impl Server {
         let most = config.serving.max_connections;
         let connections = match ground.tls.clone() {
             Some(tls) => accept::accept(TlsListener::new(listener, tls)?, current.clone(), most, stop).await,
-            None => {
-                // Small replies must not wait for the kernel to fill a packet.
-                let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-                accept::accept(listener, current.clone(), most, stop).await
-            }
+            None => accept::accept(room::Clear(listener), current.clone(), most, stop).await,
         };
         beside.abort();
         end(&ground, connections, current.app().serving.deadline, at_once).await;

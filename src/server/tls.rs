@@ -9,13 +9,15 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::serve::Listener;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
+
+use super::room::Socket;
 
 /// So many handshakes go on at once; whoever is too many waits.
 const HANDSHAKES: usize = 1000;
@@ -80,7 +82,7 @@ fn acceptor(certificates: &Path, key: &Path) -> Result<TlsAcceptor, String> {
 
 /// Connections whose handshake is done.
 pub(super) struct TlsListener {
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
+    ready: mpsc::Receiver<(TlsStream<Socket>, SocketAddr)>,
     address: SocketAddr,
 }
 
@@ -95,7 +97,7 @@ impl TlsListener {
     }
 }
 
-async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
+async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(TlsStream<Socket>, SocketAddr)>) {
     let places = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let accepted = async {
@@ -107,12 +109,10 @@ async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(Tl
             accepted = accepted => accepted,
             () = hand_over.closed() => return,
         };
-        // Small replies must not wait for the kernel to fill a packet.
-        let _ = stream.set_nodelay(true);
         let (acceptor, hand_over) = (tls.current(), hand_over.clone());
         #[expect(clippy::disallowed_methods, reason = "it ends after one handshake or its patience")]
         tokio::spawn(async move {
-            if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
+            if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(Socket::new(stream))).await {
                 let _ = hand_over.send((stream, from)).await;
             }
             drop(place);
@@ -121,7 +121,7 @@ async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(Tl
 }
 
 impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
+    type Io = TlsStream<Socket>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
