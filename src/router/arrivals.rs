@@ -20,10 +20,14 @@ type Outcome = Result<Painting, Failure>;
 
 /// Where the calls of a job hand over what comes of them. One outcome for each, so there are never many. Nobody has to be
 /// woken: whoever takes them out is who lets the calls go on.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Outcomes(Arc<Mutex<VecDeque<(u8, Outcome)>>>);
 
 impl Outcomes {
+    fn of(calls: u8) -> Self {
+        Self(Arc::new(Mutex::new(VecDeque::with_capacity(calls.into()))))
+    }
+
     pub(super) fn give(&self, part: Part, outcome: Outcome) {
         self.lock().push_back((part.first, outcome));
     }
@@ -60,7 +64,7 @@ impl Arrivals {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let (outcomes, come) = (Outcomes::default(), VecDeque::with_capacity(asked.into()));
+        let (outcomes, come) = (Outcomes::of(asked), VecDeque::with_capacity(asked.into()));
         Self { calls: Some(calls(outcomes.clone()).boxed()), outcomes, come, asked, ignored }
     }
 
