@@ -75,6 +75,13 @@ pub struct Usage {
     output_tokens: u32,
 }
 
+impl Usage {
+    /// As it stands in a document.
+    pub fn json(self) -> String {
+        serde_json::to_string(&self).unwrap_or_default()
+    }
+}
+
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 struct TokenDetails {
     image_tokens: u32,

@@ -78,7 +78,7 @@ impl EventSink {
         let mut closing = format!(
             "\",\"background\":\"auto\",\"output_format\":\"{}\",\"quality\":\"auto\",\"size\":\"{size}\",\"usage\":{}",
             format.name(),
-            json!(Usage::default())
+            Usage::default().json()
         );
         if self.has_untold(warnings) {
             closing += &format!(",\"easel\":{}", json!(Easel { warnings: &warnings[self.told..] }));

@@ -93,7 +93,7 @@ impl JsonSink {
         if let Some((format, size)) = self.first.found() {
             closing += &format!(",\"output_format\":\"{}\",\"size\":\"{size}\"", format.name());
         }
-        closing += &format!(",\"usage\":{}", serde_json::to_string(&Usage::default()).unwrap_or_default());
+        closing += &format!(",\"usage\":{}", Usage::default().json());
         if !warnings.is_empty() {
             closing += &format!(",\"easel\":{}", json!(Easel { warnings }));
         }
