@@ -2,6 +2,8 @@
 //!
 //! No I/O and no allocation but a stack of one bit a level. Must not know what the members mean.
 
+use fearless_simd::{Level, Simd, dispatch};
+
 /// Deepest nesting that is read, as in serde_json.
 const MAX_DEPTH: usize = 127;
 
@@ -279,14 +281,18 @@ impl Lexer {
     }
 }
 
-/// How many bytes at the beginning are all `plain`.
+/// How many bytes at the beginning are all `plain`: in long blocks with the widest vectors that the processor has, and a
+/// short rest.
 fn stretch(input: &[u8], plain: impl Fn(u8) -> bool) -> usize {
-    let long = blocks::<256>(input, &plain);
+    let level = Level::new();
+    let long = dispatch!(level, simd => simd.vectorize(#[inline(always)] || blocks::<256>(input, &plain)));
     let short = long + blocks::<32>(&input[long..], &plain);
     short + input[short..].iter().take_while(|byte| plain(**byte)).count()
 }
 
-/// The same in whole blocks, which are judged without a branch: the compiler makes vector instructions of it.
+/// The same in whole blocks, which are judged without a branch: the compiler makes vector instructions of it, of the kind
+/// that its caller may use, in whom it has to be for that.
+#[inline(always)]
 fn blocks<const LENGTH: usize>(input: &[u8], plain: impl Fn(u8) -> bool) -> usize {
     let (blocks, _) = input.as_chunks::<LENGTH>();
     blocks.iter().take_while(|block| block.iter().fold(true, |all, byte| all & plain(*byte))).count() * LENGTH
