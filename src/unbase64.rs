@@ -34,31 +34,37 @@ impl Decoder {
     }
 
     /// The bytes of the next characters, as far as they are complete.
-    pub fn feed(&mut self, mut text: &[u8]) -> Result<Vec<u8>, NotBase64> {
+    pub fn feed(&mut self, text: &[u8]) -> Result<Vec<u8>, NotBase64> {
+        let mut bytes = Vec::with_capacity((self.rest.len() + text.len()) / 4 * 3);
+        self.feed_into(text, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// The same, put behind `bytes`.
+    pub fn feed_into(&mut self, mut text: &[u8], bytes: &mut Vec<u8>) -> Result<(), NotBase64> {
         if self.padded && !text.is_empty() {
             return Err(NotBase64);
         }
-        let mut bytes = Vec::with_capacity((self.rest.len() + text.len()) / 4 * 3);
         if !self.rest.is_empty() {
             let missing = (4 - self.rest.len()).min(text.len());
             self.rest.extend_from_slice(&text[..missing]);
             text = &text[missing..];
             if self.rest.len() < 4 {
-                return Ok(bytes);
+                return Ok(());
             }
             let group = std::mem::take(&mut self.rest);
-            self.decode(&group, &mut bytes)?;
+            self.decode(&group, bytes)?;
             if self.padded && !text.is_empty() {
                 return Err(NotBase64);
             }
         }
         let (groups, rest) = text.split_at(text.len() / 4 * 4);
-        self.decode(groups, &mut bytes)?;
+        self.decode(groups, bytes)?;
         if self.padded && !rest.is_empty() {
             return Err(NotBase64);
         }
         self.rest = rest.to_vec();
-        Ok(bytes)
+        Ok(())
     }
 
     /// The last bytes, of a group without its padding.

@@ -1,6 +1,6 @@
 //! Puts a picture into the store while it passes, and says what its link is.
 //!
-//! Holds no more of a picture than one piece. Must not know whether a folder or a bucket keeps it.
+//! Holds two pieces of a picture at most. Must not know whether a folder or a bucket keeps it.
 
 use std::sync::Arc;
 
@@ -10,62 +10,64 @@ use crate::router::Broken;
 use crate::store::{Error, Writer};
 use crate::unbase64::{Decoder, NotBase64};
 
-/// So many bytes tell what a picture is.
-const HEAD: usize = 12;
+/// What goes to the store at once, in bytes. Each time a thread is woken that may wait for a disk, which costs as much as
+/// to decode a quarter of it.
+const PIECE: usize = 512 * 1024;
 
 /// Keeps one picture after the other.
 pub(super) struct Keeper {
     app: Arc<App>,
     base_url: String,
     decoder: Decoder,
-    /// The first bytes of a picture, until there are enough of them.
-    head: Vec<u8>,
+    /// What the store does not have yet.
+    held: Vec<u8>,
+    /// Of a picture that is longer than one piece.
     writer: Option<Writer>,
 }
 
 impl Keeper {
     /// For links that begin with `base_url`.
     pub(super) fn new(app: Arc<App>, base_url: String) -> Self {
-        Self { app, base_url, decoder: Decoder::new(), head: Vec::new(), writer: None }
+        Self { app, base_url, decoder: Decoder::new(), held: Vec::new(), writer: None }
     }
 
     /// A picture begins.
     pub(super) fn begin(&mut self) {
         self.decoder = Decoder::new();
-        self.head.clear();
+        self.held.clear();
         self.writer = None;
     }
 
     /// A stretch of the picture, base64.
     pub(super) async fn bytes(&mut self, base64: &[u8]) -> Result<(), Broken> {
-        let bytes = self.decoder.feed(base64).map_err(malformed)?;
-        self.keep(bytes).await
+        self.decoder.feed_into(base64, &mut self.held).map_err(malformed)?;
+        if self.held.len() < PIECE {
+            return Ok(());
+        }
+        let mut writer = self.writer()?;
+        writer.write(&mut self.held).await.map_err(not_kept)?;
+        self.writer = Some(writer);
+        Ok(())
     }
 
     /// The picture is whole: its link.
     pub(super) async fn end(&mut self) -> Result<String, Broken> {
-        let rest = std::mem::take(&mut self.decoder).finish().map_err(malformed)?;
-        self.keep(rest).await?;
-        let (Some(writer), Some(links)) = (self.writer.take(), &self.app.links) else { return Err(no_picture()) };
-        let name = writer.finish().await.map_err(not_kept)?;
+        let mut rest = std::mem::take(&mut self.decoder).finish().map_err(malformed)?;
+        self.held.append(&mut rest);
+        let writer = self.writer()?;
+        let name = writer.finish(std::mem::take(&mut self.held)).await.map_err(not_kept)?;
+        let links = self.app.links.as_ref().ok_or_else(no_picture)?;
         Ok(format!("{}{}", self.base_url, links.path(name)))
     }
 
-    async fn keep(&mut self, mut bytes: Vec<u8>) -> Result<(), Broken> {
-        let writer = match &mut self.writer {
-            Some(writer) => writer,
-            None => {
-                self.head.append(&mut bytes);
-                if self.head.len() < HEAD {
-                    return Ok(());
-                }
-                let format = Format::of(&self.head).ok_or_else(no_picture)?;
-                let links = self.app.links.as_ref().ok_or_else(no_picture)?;
-                bytes = std::mem::take(&mut self.head);
-                self.writer.insert(links.writer(format).map_err(not_kept)?)
-            }
-        };
-        writer.write(&bytes).await.map_err(not_kept)
+    /// Opened when the first bytes are there, which tell what the picture is.
+    fn writer(&mut self) -> Result<Writer, Broken> {
+        if let Some(writer) = self.writer.take() {
+            return Ok(writer);
+        }
+        let format = Format::of(&self.held).ok_or_else(no_picture)?;
+        let links = self.app.links.as_ref().ok_or_else(no_picture)?;
+        links.writer(format).map_err(not_kept)
     }
 }
 

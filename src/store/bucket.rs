@@ -109,14 +109,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn write(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
-        while self.held.len() + bytes.len() >= PART {
-            let (now, later) = bytes.split_at(PART - self.held.len());
+    pub(super) async fn write(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+        let mut left = bytes.as_slice();
+        while self.held.len() + left.len() >= PART {
+            let (now, later) = left.split_at(PART - self.held.len());
             self.held.extend_from_slice(now);
-            bytes = later;
+            left = later;
             self.send_part().await?;
         }
-        self.held.extend_from_slice(bytes);
+        self.held.extend_from_slice(left);
+        bytes.clear();
         Ok(())
     }
 

@@ -3,7 +3,7 @@
 //! Must not remove what has a name of another kind, or hold a picture.
 
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,8 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempPath;
 use tokio::fs::File;
-use tokio::io::{AsyncWriteExt, BufWriter};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::Name;
 use crate::clock::Clock;
@@ -23,9 +22,6 @@ const PART: &str = ".part";
 
 /// A part that has not grown for so long was left by a crash.
 const PART_LIFE: Duration = Duration::from_secs(3600);
-
-/// What is held before it is written.
-const BUFFER: usize = 128 * 1024;
 
 /// A folder of pictures.
 #[derive(Clone, Debug)]
@@ -64,7 +60,7 @@ impl Folder {
 
     pub(super) fn writer(&self) -> io::Result<Writer> {
         let (file, path) = tempfile::Builder::new().suffix(PART).tempfile_in(&self.path)?.into_parts();
-        Ok(Writer { folder: self.clone(), file: BufWriter::with_capacity(BUFFER, File::from_std(file)), path })
+        Ok(Writer { folder: self.clone(), file: file.into(), path, length: 0, under_way: None })
     }
 
     /// The file of a picture, if it is there.
@@ -152,29 +148,50 @@ fn remove(path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Writer {
     folder: Folder,
-    file: BufWriter<File>,
+    file: Arc<fs::File>,
     path: TempPath,
+    length: u64,
+    /// The last bytes, on their way into the file. What they are in comes back empty.
+    under_way: Option<JoinHandle<io::Result<Vec<u8>>>>,
 }
 
 impl Writer {
-    pub(super) async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.file.write_all(bytes).await
+    /// Waits for the bytes before, not for these.
+    pub(super) async fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let spare = self.written().await?;
+        let (file, mut bytes) = (Arc::clone(&self.file), std::mem::replace(bytes, spare));
+        self.length += bytes.len() as u64;
+        self.under_way = Some(spawn_blocking(move || {
+            (&*file).write_all(&bytes)?;
+            bytes.clear();
+            Ok(bytes)
+        }));
+        Ok(())
     }
 
-    pub(super) async fn finish(mut self, name: Name) -> io::Result<()> {
-        self.file.flush().await?;
-        let file = self.file.into_inner().into_std().await;
-        let (path, target, now) = (self.path, self.folder.path.join(name.to_string()), self.folder.clock.now());
+    async fn written(&mut self) -> io::Result<Vec<u8>> {
+        match self.under_way.take() {
+            Some(writing) => writing.await.map_err(io::Error::other)?,
+            None => Ok(Vec::new()),
+        }
+    }
+
+    pub(super) async fn finish(mut self, last: Vec<u8>, name: Name) -> io::Result<()> {
+        self.written().await?;
+        let Self { folder, file, path, length, .. } = self;
+        let (target, now, length) =
+            (folder.path.join(name.to_string()), folder.clock.now(), length + last.len() as u64);
         let persist = move || {
+            (&*file).write_all(&last)?;
             // Its age is told by the clock of this process, like that of its links.
             file.set_modified(now)?;
             // A machine that loses power must not find half a picture under a whole one's name.
             file.sync_all()?;
             path.persist(target)?;
-            Ok::<_, io::Error>(file.metadata()?.len())
+            Ok::<_, io::Error>(())
         };
-        let length = spawn_blocking(persist).await.map_err(io::Error::other)??;
-        self.folder.bounds.held.fetch_add(length, Ordering::Relaxed);
-        if self.folder.bounds.are_passed() { self.folder.make_room().await } else { Ok(()) }
+        spawn_blocking(persist).await.map_err(io::Error::other)??;
+        folder.bounds.held.fetch_add(length, Ordering::Relaxed);
+        if folder.bounds.are_passed() { folder.make_room().await } else { Ok(()) }
     }
 }

@@ -188,19 +188,22 @@ impl Links {
 }
 
 impl Writer {
-    /// Adds bytes.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    /// Takes bytes, and leaves what they were in empty. That they could not be written may be said later.
+    pub async fn write(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
         match &mut self.place {
             Writing::Folder(writer) => writer.write(bytes).await.map_err(Error::new),
             Writing::Bucket(writer) => writer.write(bytes).await,
         }
     }
 
-    /// The picture is whole.
-    pub async fn finish(self) -> Result<Name, Error> {
+    /// The picture is whole with these.
+    pub async fn finish(self, mut last: Vec<u8>) -> Result<Name, Error> {
         match self.place {
-            Writing::Folder(writer) => writer.finish(self.name).await.map_err(Error::new)?,
-            Writing::Bucket(writer) => writer.finish().await?,
+            Writing::Folder(writer) => writer.finish(last, self.name).await.map_err(Error::new)?,
+            Writing::Bucket(mut writer) => {
+                writer.write(&mut last).await?;
+                writer.finish().await?;
+            }
         }
         Ok(self.name)
     }
