@@ -14,13 +14,13 @@ pub struct Reply(Source);
 
 #[derive(Debug)]
 enum Source {
-    Network { answer: reqwest::Response, timeout: Duration },
+    Network { answer: reqwest::Response, timeout: Duration, growth: Growth },
     Memory(Bytes),
 }
 
 impl Reply {
     pub(super) fn new(answer: reqwest::Response, timeout: Duration) -> Self {
-        Self(Source::Network { answer, timeout })
+        Self(Source::Network { answer, timeout, growth: Growth::default() })
     }
 
     /// A reply that is there already.
@@ -38,8 +38,8 @@ impl Reply {
 
     /// The next piece, never empty; `None` after the last. A silence longer than the deployment's timeout is an error.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
-        let (answer, timeout) = match &mut self.0 {
-            Source::Network { answer, timeout } => (answer, *timeout),
+        let (answer, timeout, growth) = match &mut self.0 {
+            Source::Network { answer, timeout, growth } => (answer, *timeout, growth),
             Source::Memory(body) => return Ok(Some(std::mem::take(body)).filter(|body| !body.is_empty())),
         };
         loop {
@@ -50,9 +50,30 @@ impl Reply {
                 })?
                 .map_err(|error| Error::local(Kind::Broken, super::chain(&error)))?;
             if piece.as_ref().is_none_or(|piece| !piece.is_empty()) {
+                growth.see(piece.as_ref());
                 return Ok(piece);
             }
         }
+    }
+}
+
+/// Holds a piece until the next is there, as long as they grow. hyper reads into a buffer that grows with what comes: one
+/// that is in use it replaces by one of the length it wants, and one that is free it makes twice as long and more, and
+/// keeps.
+#[derive(Debug, Default)]
+struct Growth {
+    longest: usize,
+    held: Option<Bytes>,
+}
+
+impl Growth {
+    /// hyper wants 417,792 bytes at the most.
+    const ENOUGH: usize = 400_000;
+
+    fn see(&mut self, piece: Option<&Bytes>) {
+        let length = piece.map_or(0, Bytes::len);
+        self.held = piece.filter(|_| length > self.longest && length < Self::ENOUGH).cloned();
+        self.longest = self.longest.max(length);
     }
 }
 
@@ -66,4 +87,28 @@ pub(super) async fn read_up_to(answer: reqwest::Response, most: usize, timeout: 
         }
     }
     body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_is_held_while_they_grow() {
+        let mut growth = Growth::default();
+        let lengths = [8_000, 16_000, 12_000, 16_000, 300_000, 417_792, 417_792];
+        let held = lengths.map(|length| {
+            growth.see(Some(&vec![0; length].into()));
+            growth.held.as_ref().map(Bytes::len)
+        });
+        assert_eq!(held, [Some(8_000), Some(16_000), None, None, Some(300_000), None, None]);
+    }
+
+    #[test]
+    fn nothing_is_held_at_the_end() {
+        let mut growth = Growth::default();
+        growth.see(Some(&Bytes::from_static(b"all")));
+        growth.see(None);
+        assert_eq!(growth.held, None);
+    }
 }
