@@ -235,8 +235,9 @@ class Servers:
         folder = HOME / f"easel-{upstream}"
         folder.mkdir(exist_ok=True)
         config = folder / "config.yaml"
-        # Kept links pile up, so they last no longer than they must.
-        settings = {"links": {"expires_in": 60}, "max_in_flight": 4000}
+        # Kept links pile up, so few are kept. More would be a measure of the machine's free memory: on a virtual one whose
+        # host takes back what is free, a page that is new costs ten times what it takes to write it.
+        settings = {"links": {"expires_in": 60, "max_size_mb": 100}, "max_in_flight": 4000}
         config.write_text(json.dumps({"model_list": entries, "easel_settings": settings}))
         env = {"PATH": os.environ["PATH"], "HOME": str(folder), "LITELLM_MASTER_KEY": KEY, "SSL_CERT_FILE": str(HOME / "ca.pem"),
                "AWS_BEARER_TOKEN_BEDROCK": "bench", "EASEL_DATA_DIR": str(folder / "data")}
