@@ -1,6 +1,6 @@
 //! Puts pictures into the store as they come, and links to them into a document.
 //!
-//! Holds no more of a picture than one piece. Must not know how pictures are kept: `keeper.rs` does.
+//! Holds no more of a picture than its keeper. Must not know how pictures are kept: `keeper.rs` does.
 
 use std::sync::Arc;
 
