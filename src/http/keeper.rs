@@ -10,8 +10,7 @@ use crate::router::Broken;
 use crate::store::{Error, Writer};
 use crate::unbase64::{Decoder, NotBase64};
 
-/// What goes to the store at once, in bytes. Each time a thread is woken that may wait for a disk, which costs as much as
-/// to decode a quarter of it.
+/// What goes to the store at once, in bytes. Each time a thread is woken that may wait for a disk.
 const PIECE: usize = 512 * 1024;
 
 /// Keeps one picture after the other.

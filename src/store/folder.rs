@@ -60,7 +60,7 @@ impl Folder {
 
     pub(super) fn writer(&self) -> io::Result<Writer> {
         let (file, path) = tempfile::Builder::new().suffix(PART).tempfile_in(&self.path)?.into_parts();
-        Ok(Writer { folder: self.clone(), file: file.into(), path, length: 0, under_way: None })
+        Ok(Writer { folder: self.clone(), file: file.into(), path, under_way: None })
     }
 
     /// The file of a picture, if it is there.
@@ -150,7 +150,6 @@ pub(super) struct Writer {
     folder: Folder,
     file: Arc<fs::File>,
     path: TempPath,
-    length: u64,
     /// The last bytes, on their way into the file. What they are in comes back empty.
     under_way: Option<JoinHandle<io::Result<Vec<u8>>>>,
 }
@@ -160,7 +159,6 @@ impl Writer {
     pub(super) async fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
         let spare = self.written().await?;
         let (file, mut bytes) = (Arc::clone(&self.file), std::mem::replace(bytes, spare));
-        self.length += bytes.len() as u64;
         self.under_way = Some(spawn_blocking(move || {
             (&*file).write_all(&bytes)?;
             bytes.clear();
@@ -178,9 +176,8 @@ impl Writer {
 
     pub(super) async fn finish(mut self, last: Vec<u8>, name: Name) -> io::Result<()> {
         self.written().await?;
-        let Self { folder, file, path, length, .. } = self;
-        let (target, now, length) =
-            (folder.path.join(name.to_string()), folder.clock.now(), length + last.len() as u64);
+        let Self { folder, file, path, .. } = self;
+        let (target, now) = (folder.path.join(name.to_string()), folder.clock.now());
         let persist = move || {
             (&*file).write_all(&last)?;
             // Its age is told by the clock of this process, like that of its links.
@@ -188,9 +185,9 @@ impl Writer {
             // A machine that loses power must not find half a picture under a whole one's name.
             file.sync_all()?;
             path.persist(target)?;
-            Ok::<_, io::Error>(())
+            Ok::<_, io::Error>(file.metadata()?.len())
         };
-        spawn_blocking(persist).await.map_err(io::Error::other)??;
+        let length = spawn_blocking(persist).await.map_err(io::Error::other)??;
         folder.bounds.held.fetch_add(length, Ordering::Relaxed);
         if folder.bounds.are_passed() { folder.make_room().await } else { Ok(()) }
     }
