@@ -101,8 +101,8 @@ fn connection<S>(
 where
     S: AsyncRead + AsyncWrite + HasRoom + Unpin + Send + 'static,
 {
-    let (busy, room) = (Busy::default(), stream.room());
-    let stream = TokioIo::new(Patient::new(stream, busy.clone()));
+    let (busy, room) = (Busy::default(), Room::default());
+    let stream = TokioIo::new(Patient::new(stream, busy.clone(), room.clone()));
     let service = service_fn(move |mut request: Request<Incoming>| {
         let (answering, room, routes) = (busy.begin(), room.clone(), current.routes());
         request.extensions_mut().insert(ConnectInfo(from));

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use axum::serve::ListenerExt;
 use futures_util::FutureExt;
 use hyper_util::server::graceful::GracefulShutdown;
 use reqwest::Certificate;
@@ -161,7 +162,10 @@ impl Server {
         let most = config.serving.max_connections;
         let connections = match ground.tls.clone() {
             Some(tls) => accept::accept(TlsListener::new(listener, tls)?, current.clone(), most, stop).await,
-            None => accept::accept(room::Clear(listener), current.clone(), most, stop).await,
+            None => {
+                let listener = listener.tap_io(|stream| room::prepare(stream));
+                accept::accept(listener, current.clone(), most, stop).await
+            }
         };
         beside.abort();
         end(&ground, connections, current.app().serving.deadline, at_once).await;

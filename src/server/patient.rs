@@ -1,5 +1,5 @@
 //! A connection that gives up on callers who neither write nor read: a request's head has to come within a while once it
-//! has begun, and what is sent has to be taken.
+//! has begun, and what is sent has to be taken. Its reply learns whether there is room for more.
 //!
 //! Must not mind a connection that rests between two requests: that is hyper's, which ends it later.
 
@@ -13,11 +13,16 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use super::room::{HasRoom, Room};
+
 /// From the first byte of a request's head to its last.
 const HEAD: Duration = Duration::from_secs(30);
 
 /// How long nothing may be taken of a reply: a reader may pause, but not for ever.
 const WRITE: Duration = Duration::from_secs(300);
+
+/// So much is written between two looks at the room there is, in bytes: a small reply takes none.
+const STEP: usize = 64 * 1024;
 
 /// The requests of a connection: whether one is being answered, and how many there have been.
 #[derive(Clone, Debug, Default)]
@@ -61,11 +66,22 @@ pub(super) struct Patient<S> {
     head: Option<Pin<Box<Sleep>>>,
     /// Until when something has to be taken.
     write: Option<Pin<Box<Sleep>>>,
+    room: Room,
+    /// Since there was room for certain, in bytes.
+    written: usize,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, busy: Busy) -> Self {
-        Self { stream, busy, requests: 0, head: None, write: None }
+    pub(super) fn new(stream: S, busy: Busy, room: Room) -> Self {
+        Self { stream, busy, requests: 0, head: None, write: None, room, written: 0 }
+    }
+
+    /// Counts what is written.
+    fn count(&mut self, polled: Poll<io::Result<usize>>, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(written)) = polled {
+            self.written += written;
+        }
+        self.watch(polled, context)
     }
 
     /// Watches a write: it may wait, but not for too long.
@@ -114,10 +130,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + HasRoom + Unpin> AsyncWrite for Patient<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watch(polled, context)
+        self.count(polled, context)
     }
 
     fn poll_write_vectored(
@@ -126,15 +142,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.watch(polled, context)
+        self.count(polled, context)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
+    /// What was written is the kernel's then, and waits for room.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = Pin::new(&mut self.stream).poll_flush(context);
+        let mut polled = Pin::new(&mut self.stream).poll_flush(context);
+        if self.written >= STEP && matches!(polled, Poll::Ready(Ok(()))) {
+            polled = self.stream.poll_room(context);
+            self.room.learn(polled.is_pending());
+            if polled.is_ready() {
+                self.written = 0;
+            }
+        }
         self.watch(polled, context)
     }
 
@@ -146,12 +170,18 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    impl HasRoom for DuplexStream {
+        fn poll_room(&self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_has_begun_has_to_end() {
         let (mut caller, stream) = duplex(64);
-        let mut patient = Patient::new(stream, Busy::default());
+        let mut patient = Patient::new(stream, Busy::default(), Room::default());
         let begun = Instant::now();
         let idle = tokio::time::timeout(Duration::from_secs(200), patient.read_u8()).await;
         assert!(idle.is_err(), "a connection may rest");
@@ -165,7 +195,7 @@ mod tests {
     async fn a_head_that_has_ended_is_not_waited_for() {
         let (mut caller, stream) = duplex(64);
         let busy = Busy::default();
-        let mut patient = Patient::new(stream, busy.clone());
+        let mut patient = Patient::new(stream, busy.clone(), Room::default());
         caller.write_all(b"G").await.unwrap();
         assert_eq!(patient.read_u8().await.unwrap(), b'G');
         drop(busy.begin());
@@ -176,7 +206,7 @@ mod tests {
     async fn a_body_may_pause_and_a_reply_has_to_be_taken() {
         let (mut caller, stream) = duplex(64);
         let busy = Busy::default();
-        let mut patient = Patient::new(stream, busy.clone());
+        let mut patient = Patient::new(stream, busy.clone(), Room::default());
         let answering = busy.begin();
         caller.write_all(b"b").await.unwrap();
         assert_eq!(patient.read_u8().await.unwrap(), b'b');

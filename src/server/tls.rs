@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::serve::Listener;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -17,7 +17,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
 
-use super::room::Socket;
+use super::room::prepare;
 
 /// So many handshakes go on at once; whoever is too many waits.
 const HANDSHAKES: usize = 1000;
@@ -82,7 +82,7 @@ fn acceptor(certificates: &Path, key: &Path) -> Result<TlsAcceptor, String> {
 
 /// Connections whose handshake is done.
 pub(super) struct TlsListener {
-    ready: mpsc::Receiver<(TlsStream<Socket>, SocketAddr)>,
+    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
     address: SocketAddr,
 }
 
@@ -97,7 +97,7 @@ impl TlsListener {
     }
 }
 
-async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(TlsStream<Socket>, SocketAddr)>) {
+async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
     let places = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let accepted = async {
@@ -109,10 +109,11 @@ async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(Tl
             accepted = accepted => accepted,
             () = hand_over.closed() => return,
         };
+        prepare(&stream);
         let (acceptor, hand_over) = (tls.current(), hand_over.clone());
         #[expect(clippy::disallowed_methods, reason = "it ends after one handshake or its patience")]
         tokio::spawn(async move {
-            if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(Socket::new(stream))).await {
+            if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
                 let _ = hand_over.send((stream, from)).await;
             }
             drop(place);
@@ -121,7 +122,7 @@ async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(Tl
 }
 
 impl Listener for TlsListener {
-    type Io = TlsStream<Socket>;
+    type Io = TlsStream<TcpStream>;
     type Addr = SocketAddr;
 
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
