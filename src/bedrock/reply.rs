@@ -14,13 +14,17 @@ pub struct Reply(Source);
 
 #[derive(Debug)]
 enum Source {
-    Network { answer: reqwest::Response, timeout: Duration, growth: Growth },
+    Network { answer: reqwest::Response, request_id: Option<Box<str>>, timeout: Duration, growth: Growth },
     Memory(Bytes),
 }
 
 impl Reply {
-    pub(super) fn new(answer: reqwest::Response, timeout: Duration) -> Self {
-        Self(Source::Network { answer, timeout, growth: Growth::default() })
+    /// Lets go of the head: its values are slices of what hyper read it into, 400 KB where the connection has brought a
+    /// picture before, and would keep that for as long as the body takes.
+    pub(super) fn new(mut answer: reqwest::Response, timeout: Duration) -> Self {
+        let headers = std::mem::take(answer.headers_mut());
+        let request_id = headers.get("x-amzn-requestid").and_then(|id| id.to_str().ok()).map(Box::from);
+        Self(Source::Network { answer, request_id, timeout, growth: Growth::default() })
     }
 
     /// A reply that is there already.
@@ -31,7 +35,7 @@ impl Reply {
     /// `x-amzn-RequestId`, for the log.
     pub fn request_id(&self) -> Option<&str> {
         match &self.0 {
-            Source::Network { answer, .. } => answer.headers().get("x-amzn-requestid")?.to_str().ok(),
+            Source::Network { request_id, .. } => request_id.as_deref(),
             Source::Memory(_) => None,
         }
     }
@@ -39,7 +43,7 @@ impl Reply {
     /// The next piece, never empty; `None` after the last. A silence longer than the deployment's timeout is an error.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Error> {
         let (answer, timeout, growth) = match &mut self.0 {
-            Source::Network { answer, timeout, growth } => (answer, *timeout, growth),
+            Source::Network { answer, timeout, growth, .. } => (answer, *timeout, growth),
             Source::Memory(body) => return Ok(Some(std::mem::take(body)).filter(|body| !body.is_empty())),
         };
         loop {
@@ -92,6 +96,29 @@ pub(super) async fn read_up_to(answer: reqwest::Response, most: usize, timeout: 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
+    use std::sync::Arc;
+
+    /// As hyper reads it: each value of the head a slice of the one buffer.
+    struct Buffer(Arc<[u8]>);
+
+    impl AsRef<[u8]> for Buffer {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_head_was_read_into_is_let_go() {
+        let read: Arc<[u8]> = b"abc-123".as_slice().into();
+        let id = HeaderValue::from_maybe_shared(Bytes::from_owner(Buffer(read.clone()))).unwrap();
+        let answer = http::Response::builder().header("x-amzn-requestid", id).body("a picture").unwrap();
+        assert_eq!(Arc::strong_count(&read), 2);
+        let mut reply = Reply::new(answer.into(), Duration::from_secs(1));
+        assert_eq!(Arc::strong_count(&read), 1);
+        assert_eq!(reply.request_id(), Some("abc-123"));
+        assert_eq!(reply.next().await.unwrap().unwrap(), "a picture");
+    }
 
     #[test]
     fn a_piece_is_held_while_they_grow() {
