@@ -6,7 +6,7 @@
 //!
 //! | floor | modules |
 //! |---|---|
-//! | F7 | `main`, with `logging` and `surroundings` |
+//! | F7 | `main`, with `ciphers`, `logging` and `surroundings` |
 //! | F6 | [`cli`] |
 //! | F5 | [`server`] |
 //! | F4 | [`http`], [`emulator`] (which imports nothing of ours) |

@@ -2,6 +2,7 @@
 //!
 //! The only place that ends the program. Must not know how anything is done.
 
+mod ciphers;
 mod logging;
 mod otlp;
 mod signals;
@@ -183,6 +184,7 @@ fn failed(message: impl ToString) -> Failed {
 
 fn main() -> ExitCode {
     surroundings::without_empty_aws_variables();
+    ciphers::prefer_the_quick();
     let (arguments, unused) = litellm_flags::sift(std::env::args_os());
     match run(CommandLine::parse_from(arguments), &unused) {
         Ok(status) => status,

@@ -20,7 +20,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (4, &["http", "emulator"]),
     (5, &["server"]),
     (6, &["cli"]),
-    (7, &["main", "lib", "logging", "otlp", "signals", "surroundings"]),
+    (7, &["ciphers", "main", "lib", "logging", "otlp", "signals", "surroundings"]),
 ];
 
 /// Imports that stay on their floor, with the reason.
