@@ -160,12 +160,10 @@ impl Server {
         let at_once = at_once.shared();
         let stop = pause(ground.clone(), current.clone(), stop, at_once.clone());
         let most = config.serving.max_connections;
+        let listener = listener.tap_io(|stream| room::prepare(stream));
         let connections = match ground.tls.clone() {
             Some(tls) => accept::accept(TlsListener::new(listener, tls)?, current.clone(), most, stop).await,
-            None => {
-                let listener = listener.tap_io(|stream| room::prepare(stream));
-                accept::accept(listener, current.clone(), most, stop).await
-            }
+            None => accept::accept(listener, current.clone(), most, stop).await,
         };
         beside.abort();
         end(&ground, connections, current.app().serving.deadline, at_once).await;

@@ -9,15 +9,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::serve::Listener;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
-
-use super::room::prepare;
 
 /// So many handshakes go on at once; whoever is too many waits.
 const HANDSHAKES: usize = 1000;
@@ -88,7 +86,7 @@ pub(super) struct TlsListener {
 
 impl TlsListener {
     /// Takes connections from `listener` and shakes hands, as long as somebody waits for them.
-    pub(super) fn new(listener: TcpListener, tls: Tls) -> io::Result<Self> {
+    pub(super) fn new(listener: impl Listener<Io = TcpStream, Addr = SocketAddr>, tls: Tls) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (hand_over, ready) = mpsc::channel(16);
         #[expect(clippy::disallowed_methods, reason = "it ends when the listener is dropped")]
@@ -97,19 +95,22 @@ impl TlsListener {
     }
 }
 
-async fn accept(mut listener: TcpListener, tls: Tls, hand_over: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>) {
+async fn accept(
+    mut listener: impl Listener<Io = TcpStream, Addr = SocketAddr>,
+    tls: Tls,
+    hand_over: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
+) {
     let places = Arc::new(Semaphore::new(HANDSHAKES));
     loop {
         let accepted = async {
             let place = places.clone().acquire_owned().await;
             // Waits and goes on where the system has no more sockets for now.
-            (Listener::accept(&mut listener).await, place)
+            (listener.accept().await, place)
         };
         let ((stream, from), place) = tokio::select! {
             accepted = accepted => accepted,
             () = hand_over.closed() => return,
         };
-        prepare(&stream);
         let (acceptor, hand_over) = (tls.current(), hand_over.clone());
         #[expect(clippy::disallowed_methods, reason = "it ends after one handshake or its patience")]
         tokio::spawn(async move {
