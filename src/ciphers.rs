@@ -1,5 +1,4 @@
-//! Which cipher TLS asks for first, whoever asks: a ten-megabyte picture is decrypted in less time by AES-128 than by AES-256,
-//! and it is what AWS's own front doors choose.
+//! Which cipher TLS asks for first, whoever asks: a picture is decrypted in less time by AES-128 than by AES-256.
 //!
 //! Must not leave any cipher out: where the other side wants another, it gets it.
 
@@ -15,8 +14,8 @@ pub(crate) fn prefer_the_quick() {
 
 fn quick_first() -> CryptoProvider {
     use CipherSuite as Suite;
-    let is_slow = |suite| {
-        !matches!(
+    let is_quick = |suite| {
+        matches!(
             suite,
             Suite::TLS13_AES_128_GCM_SHA256
                 | Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
@@ -25,7 +24,7 @@ fn quick_first() -> CryptoProvider {
     };
     let mut provider = default_provider();
     // TLS 1.3 stays before 1.2, for a client's list is one of all versions.
-    provider.cipher_suites.sort_by_key(|suite| (suite.tls13().is_none(), is_slow(suite.suite())));
+    provider.cipher_suites.sort_by_key(|suite| (suite.tls13().is_none(), !is_quick(suite.suite())));
     provider
 }
 
