@@ -53,12 +53,22 @@ class Bench:
     def say(self, text):
         print(f"[{time.monotonic() - self.begun:5.0f} s] {text}", flush=True)
 
-    def beside(self, upstream, size, connections, rounds):
-        """One row: the same load on each proxy in turn, several times over."""
-        seen = {proxy: [] for proxy in self.proxies}
+    def in_turn(self, proxies, rounds, upstream, size, connections, seconds):
+        """What came of the same load on each proxy in turn, several times over."""
+        seen = {proxy: [] for proxy in proxies}
         for _ in range(rounds):
-            for proxy in self.proxies:
-                seen[proxy].append(load(self.servers, proxy, upstream, size, connections, "--seconds", SECONDS[size]))
+            for proxy in proxies:
+                seen[proxy].append(load(self.servers, proxy, upstream, size, connections, "--seconds", seconds))
+        return seen
+
+    def cpu(self, proxies, rounds, size, connections, seconds):
+        """CPU of one request by proxy, in us."""
+        seen = self.in_turn(proxies, rounds, "plain", size, connections, seconds)
+        return {proxy: medians(said)["cpu_us_per_request"] for proxy, said in seen.items()}
+
+    def beside(self, upstream, size, connections, rounds):
+        """One row: each proxy's figures, and Easel's as ratios to nginx's."""
+        seen = self.in_turn(self.proxies, rounds, upstream, size, connections, SECONDS[size])
         row = {proxy: medians(rounds) for proxy, rounds in seen.items()}
         # Of each round by itself, so that what slows all of them down does not count.
         pairs = list(zip(seen["easel"], seen["nginx"], strict=True))
@@ -72,17 +82,13 @@ class Bench:
 
     def small(self):
         """What a small reply costs, with everything on; and what Easel adds when it is not busy."""
-        seen = {proxy: [] for proxy in self.proxies}
-        for _ in range(self.rounds):
-            for proxy in self.proxies:
-                seen[proxy].append(load(self.servers, proxy, "plain", "4 KB", 16, "--seconds", SECONDS["4 KB"])["cpu_us_per_request"])
+        small = self.cpu(self.proxies, self.rounds, "4 KB", 16, SECONDS["4 KB"])
         added = []
         for _ in range(self.rounds):
             steady = ("--rate", 2000, "--seconds", 2)
             straight = load(self.servers, "bedrock", "plain", "4 KB", 32, *steady, pids=False)
             through = load(self.servers, "easel", "plain", "4 KB", 32, *steady)
             added.append((through["p50_ms"] - straight["p50_ms"], through["p99_ms"] - straight["p99_ms"]))
-        small = {proxy: statistics.median(all) for proxy, all in seen.items()}
         small |= {"p50": statistics.median(p50 for p50, _ in added), "p99": statistics.median(p99 for _, p99 in added)}
         self.say(f"4 KB: {small['easel']:.0f} us of CPU, nginx {small['nginx']:.0f}, bare {small['bare']:.0f}; at 2,000 requests/s {small['p50']:.2f} ms more at p50, {small['p99']:.2f} at p99")
         return small
@@ -103,16 +109,12 @@ class Bench:
 
     def growth(self):
         """CPU per request by length; and by how many are in flight, beside others: connections cost the kernel something too."""
-        lengths = {size: statistics.median(load(self.servers, "easel", "plain", size, 16, "--seconds", SECONDS[size])["cpu_us_per_request"]
-                                           for _ in range(min(self.rounds, 3))) for size in SIZES}
+        rounds = min(self.rounds, 3)
+        lengths = {size: self.cpu(["easel"], rounds, size, 16, SECONDS[size])["easel"] for size in SIZES}
         self.say("CPU us per request by length: " + ", ".join(f"{size} {us:.0f}" for size, us in lengths.items()))
         flights = {}
         for n in (1, 16, 64, 256, 1000):
-            seen = {proxy: [] for proxy in ("nginx", "bare", "easel")}
-            for _ in range(min(self.rounds, 3)):
-                for proxy, all in seen.items():
-                    all.append(load(self.servers, proxy, "plain", "0.1 MB", n, "--seconds", 2)["cpu_us_per_request"])
-            flights[str(n)] = {proxy: statistics.median(all) for proxy, all in seen.items()}
+            flights[str(n)] = self.cpu(["nginx", "bare", "easel"], rounds, "0.1 MB", n, 2)
             self.say(f"CPU us per 0.1 MB, {n} in flight: " + ", ".join(f"{proxy} {us:.0f}" for proxy, us in flights[str(n)].items()))
         return {"lengths": lengths, "flights": flights}
 
