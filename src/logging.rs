@@ -2,6 +2,8 @@
 //!
 //! Must not let other crates say more than INFO: some of them log whole requests below that.
 
+use std::io::{self, IsTerminal};
+
 use easel::config::Environment;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
@@ -28,11 +30,25 @@ pub(crate) fn level(debug: bool, detailed_debug: bool, env: &Environment) -> Lev
     }
 }
 
+/// Standard error, without the lock that std takes for each line, so that a thread that has one to write does not wait for
+/// another: the kernel keeps lines apart, and promises it for a pipe up to 4 KB.
+struct StandardError;
+
+impl io::Write for StandardError {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(rustix::stdio::stderr(), line)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Starts the log.
 pub(crate) fn start(level: LevelFilter, form: Form) {
     let others = if level > LevelFilter::INFO { LevelFilter::INFO } else { level.min(LevelFilter::WARN) };
-    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(ansi).with_target(false);
+    let ansi = io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| StandardError).with_ansi(ansi).with_target(false);
     let lines = match form {
         Form::Text => lines.boxed(),
         Form::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),

@@ -9,6 +9,7 @@ use easel::metrics::{
     AliasLabels, CallLabels, DeploymentLabels, Ended, ErrorLabels, KeyLabels, Metrics, ModelLabels, PictureLabels,
     RequestLabels, RouteLabels,
 };
+use futures_util::future::join_all;
 use regex_lite::Regex;
 use serde_json::{Value, json};
 
@@ -222,5 +223,29 @@ async fn the_access_line_is_an_object_where_the_config_wants_json() {
             assert!(line[name].is_number(), "{name} in {line}");
         }
         assert!(!said.contains("a cat"));
+    }
+}
+
+/// Threads do not wait for each other to write, and their lines stay apart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_line_of_the_log_is_whole_however_many_come_at_once() {
+    const CALLERS: usize = 32;
+    const EACH: usize = 16;
+    let easel = Child::with(CORE).env("JSON_LOGS", "true").start().await;
+    let client = crate::support::client();
+    let id = |caller: usize, call: usize| format!("caller {caller} call {call} {}", "x".repeat(100));
+    let caller = async |caller: usize| {
+        for call in 0..EACH {
+            // Refused at once, and told like any other.
+            let request = client.post(format!("{}/v1/images/generations", easel.url)).body("{}");
+            assert_eq!(request.header("x-litellm-call-id", id(caller, call)).send().await.unwrap().status(), 400);
+        }
+    };
+    join_all((0..CALLERS).map(caller)).await;
+    for (caller, call) in (0..CALLERS).flat_map(|caller| (0..EACH).map(move |call| (caller, call))) {
+        easel.says(&format!("\"{}\"", id(caller, call))).await;
+    }
+    for line in easel.said().lines() {
+        serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     }
 }
