@@ -2,7 +2,9 @@
 //!
 //! Must not let other crates say more than INFO: some of them log whole requests below that.
 
+use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 
 use easel::config::Environment;
 use tracing::level_filters::LevelFilter;
@@ -30,25 +32,14 @@ pub(crate) fn level(debug: bool, detailed_debug: bool, env: &Environment) -> Lev
     }
 }
 
-/// Standard error, without the lock that std takes for each line, so that a thread that has one to write does not wait for
-/// another: the kernel keeps lines apart, and promises it for a pipe up to 4 KB.
-struct StandardError;
-
-impl io::Write for StandardError {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        Ok(rustix::io::write(rustix::stdio::stderr(), line)?)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Starts the log.
-pub(crate) fn start(level: LevelFilter, form: Form) {
+/// Starts the log. An error where standard error cannot be opened once more.
+pub(crate) fn start(level: LevelFilter, form: Form) -> io::Result<()> {
     let others = if level > LevelFilter::INFO { LevelFilter::INFO } else { level.min(LevelFilter::WARN) };
     let ansi = io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt::layer().with_writer(|| StandardError).with_ansi(ansi).with_target(false);
+    // As a file, without the lock that std takes for each line, so that a thread that has one to write does not wait for
+    // another: the kernel keeps lines apart, and promises it for a pipe up to 4 KB.
+    let lines = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+    let lines = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(ansi).with_target(false);
     let lines = match form {
         Form::Text => lines.boxed(),
         Form::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
@@ -57,4 +48,5 @@ pub(crate) fn start(level: LevelFilter, form: Form) {
     // by `bedrock` in its own words.
     let targets = Targets::new().with_default(others).with_target("aws_", LevelFilter::OFF).with_target("easel", level);
     tracing_subscriber::registry().with(lines).with(targets).init();
+    Ok(())
 }

@@ -219,7 +219,7 @@ fn run(line: CommandLine, unused: &[String]) -> Result<ExitCode, Failed> {
         }
         Some(Command::Health(address)) => runtime()?.block_on(run_health(&address, &env))?,
         Some(Command::Emulate(args)) => {
-            logging::start(LevelFilter::INFO, logging::Form::Text);
+            logging::start(LevelFilter::INFO, logging::Form::Text).map_err(no_log)?;
             runtime()?.block_on(run_emulator(args))?;
         }
         Some(Command::Serve(args)) => run_server(args, unused, &env, original)?,
@@ -235,6 +235,10 @@ fn print(text: &[u8]) -> Result<(), Failed> {
 /// A thread for each core.
 fn runtime() -> Result<Runtime, Failed> {
     Runtime::new().map_err(|error| failed(format!("cannot start threads: {error}")))
+}
+
+fn no_log(error: std::io::Error) -> Failed {
+    failed(format!("cannot write a log: {error}"))
 }
 
 fn run_check(args: Check, env: &Environment) -> Result<ExitCode, Failed> {
@@ -305,7 +309,7 @@ fn run_server(
         unusable(format!("{} cannot be used:\n{}", path.display(), lines.join("\n")))
     })?;
     let form = if config.json_logs { logging::Form::Json } else { logging::Form::Text };
-    logging::start(logging::level(args.debug, args.detailed_debug, env), form);
+    logging::start(logging::level(args.debug, args.detailed_debug, env), form).map_err(no_log)?;
     if let Some(workers) = args.num_workers {
         tracing::info!("--num_workers {workers} has no meaning here: one process uses every core");
     }

@@ -242,8 +242,10 @@ async fn every_line_of_the_log_is_whole_however_many_come_at_once() {
         }
     };
     join_all((0..CALLERS).map(caller)).await;
-    for (caller, call) in (0..CALLERS).flat_map(|caller| (0..EACH).map(move |call| (caller, call))) {
-        easel.says(&format!("\"{}\"", id(caller, call))).await;
+    for caller in 0..CALLERS {
+        for call in 0..EACH {
+            easel.says(&format!("\"{}\"", id(caller, call))).await;
+        }
     }
     for line in easel.said().lines() {
         serde_json::from_str::<Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
