@@ -76,7 +76,7 @@ impl Decoder {
 
     fn decode(&mut self, groups: &[u8], bytes: &mut Vec<u8>) -> Result<(), NotBase64> {
         self.padded |= groups.last() == Some(&b'=');
-        base64_simd::STANDARD.decode_append(groups, bytes).map_err(|_| NotBase64)
+        base64_turbo::STANDARD.decode_vec(groups, bytes).map_err(|_| NotBase64)
     }
 }
 
@@ -112,6 +112,37 @@ mod tests {
                 let mut decoder = Decoder::new();
                 let fed: Result<Vec<_>, _> = text.as_bytes().chunks(size).map(|piece| decoder.feed(piece)).collect();
                 assert!(fed.and_then(|_| decoder.finish()).is_err(), "{text} in pieces of {size}");
+            }
+        }
+    }
+
+    fn bytes(length: usize) -> Vec<u8> {
+        std::iter::successors(Some(7_u8), |byte| Some(byte.wrapping_mul(5).wrapping_add(113))).take(length).collect()
+    }
+
+    /// Long enough for every width of vectors, and what is left after each.
+    #[test]
+    fn any_length_is_read() {
+        for length in 0..=800_usize {
+            let bytes = bytes(length);
+            let text = base64::engine::general_purpose::STANDARD.encode(&bytes);
+            assert_eq!(Decoder::new().feed(text.as_bytes()), Ok(bytes));
+        }
+    }
+
+    /// Each byte in each place of a text that vectors read.
+    #[test]
+    fn any_wrong_byte_is_seen() {
+        for length in [220, 221, 222] {
+            let mut text = base64::engine::general_purpose::STANDARD.encode(bytes(length)).into_bytes();
+            for place in 0..text.len() {
+                let right = text[place];
+                for byte in 0..=u8::MAX {
+                    text[place] = byte;
+                    let read = Decoder::new().feed(&text);
+                    assert_eq!(read.ok(), ENGINE.decode(&text).ok(), "{byte} at {place} of {}", text.len());
+                }
+                text[place] = right;
             }
         }
     }
