@@ -69,6 +69,7 @@ if ! $quick; then
   need "Node.js, 20 or later: apt-get install nodejs, from Debian 13 on" node -e 'if (process.versions.node.split(".")[0] < 20) process.exit(1)'
   need "npm: apt-get install npm" npm --version
   need "curl: apt-get install curl" curl --version
+  need "openssl: apt-get install openssl" openssl version
 fi
 if ((${#missing[@]})); then
   echo "run-tests.sh: these are missing:" >&2
@@ -215,6 +216,8 @@ stage "the reply scanner under any bytes" fuzz
 stage "release build" cargo build --locked --release
 export EASEL_BIN=$PWD/target/release/easel EASEL_CONFIG=$PWD/tests/clients/easel.yaml
 stage "test-local.sh" try_locally
+# What is shipped is built for what a picture goes through there.
+stage "what build-dist.sh counts" python3 -B bench/train.py "$EASEL_BIN"
 stage "clients' packages" install_clients
 stage "Python clients" with_pytest "$clients/py" --ignore test_langchain.py --ignore test_open_webui.py
 stage "Python, openai 1.x" with_pytest "$clients/py-openai-1" \

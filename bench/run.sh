@@ -56,8 +56,8 @@ for argument in "$@"; do
   if [[ $argument == --litellm ]]; then packages "$home/litellm" 'litellm[proxy]==1.106.0'; fi
 done
 
-echo "building what is shipped, which takes minutes the first time"
-[[ -n ${EASEL_BIN:-} ]] || cargo build --quiet --locked --profile dist
+echo "building what is shipped, which takes ten minutes the first time"
+[[ -n ${EASEL_BIN:-} ]] || ./build-dist.sh
 CARGO_TARGET_DIR=$PWD/target cargo build --quiet --locked --release --manifest-path bench/load/Cargo.toml
 export EASEL_BIN=${EASEL_BIN:-$PWD/target/dist/easel}
 
