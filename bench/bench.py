@@ -124,8 +124,8 @@ def resident(pid):
     return int(pathlib.Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) / 1e3
 
 
-def memory(servers, say, upstream="plain"):
-    """Each on an Easel of its own: how far its memory rises above idle."""
+def memory(servers, say, rounds, upstream):
+    """Each on an Easel of its own, which nobody has asked yet: how far its memory rises above idle."""
     found = {}
     cases = {
         "256 x 10 MB": ("10 MB", 256, ("--each", 2)),
@@ -135,14 +135,18 @@ def memory(servers, say, upstream="plain"):
         "1,000 x 10 MB, read at 1 MB/s": ("10 MB", 1000, ("--each", 1, "--read-rate", 1_000_000, "--rate", 200)),
     }
     for name, (size, connections, more) in cases.items():
-        with memory_of_its_own(connections) as apart, servers.another_easel(upstream) as (port, pid):
-            path, body = servers.url("easel", size)
-            ask(port, path, servers.url("easel", "4 KB")[1])
-            idle = resident(pid)
-            said = ask(port, path, body, "--connections", connections, "--process", pid, *more)
-            found[name] = {"idle": idle, "above": said["memory_peak_mb"] - idle, "of": connections}
-            say(f"memory, {upstream}, {name}: {found[name]['above']:.0f} MB above idle ({idle:.1f} MB)"
-                f"{'' if apart else '; the mock has its part of the memory for TCP, for only root can give it more'}")
+        seen = []
+        for _ in range(rounds):
+            with memory_of_its_own(connections) as apart, servers.another_easel(upstream) as (port, pid):
+                path, body = servers.url("easel", size)
+                ask(port, path, servers.url("easel", "4 KB")[1])
+                idle = resident(pid)
+                said = ask(port, path, body, "--connections", connections, "--process", pid, *more)
+                seen.append({"idle": idle, "above": said["memory_peak_mb"] - idle})
+        found[name] = medians(seen) | {"of": connections}
+        say(f"memory, {upstream}, {name}: {found[name]['above']:.0f} MB above idle ({found[name]['idle']:.1f} MB),"
+            f" of {', '.join(format(one['above'], '.0f') for one in seen)}"
+            f"{'' if apart else '; the mock has its part of the memory for TCP, for only root can give it more'}")
     return found
 
 
@@ -183,7 +187,7 @@ def main():
         goals = [("2 MB", 16), ("10 MB", 16)]
         shapes = goals if arguments.quick else [(size, n) for size in list(SIZES)[1:] for n in (1, 16, 256)]
         found = {"start": start(servers, bench.say), "small": bench.small(), "forms": bench.forms(),
-                 "memory": {upstream: memory(servers, bench.say, upstream) for upstream in ("plain", "tls")}}
+                 "memory": {upstream: memory(servers, bench.say, bench.rounds, upstream) for upstream in ("plain", "tls")}}
         # Where there is no goal one round will do.
         found["rows"] = [
             bench.beside(upstream, size, n, bench.rounds if (size, n) in goals else 1)
