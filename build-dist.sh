@@ -13,6 +13,7 @@ fail() { echo "build-dist.sh: $*" >&2; exit 1; }
 for tool in cargo python3 openssl; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
 
 host=$(rustc -vV | sed -n 's/^host: //p')
+[[ $host == *linux* ]] || fail "what is shipped is for Linux; here it is cargo build --profile dist"
 llvm=$(rustc -vV | sed -n 's/^LLVM version: \([0-9]*\).*/\1/p')
 
 # What reads counters has to be of the LLVM that wrote them.
