@@ -18,7 +18,7 @@ RUN mkdir -p src tests/it bench \
 
 # Easel itself. The touch is for cargo, which compiles what is newer than the last build.
 COPY build-dist.sh ./
-COPY bench/train.py ./bench/
+COPY bench/shared.py bench/train.py ./bench/
 COPY config ./config
 COPY src ./src
 RUN touch src/main.rs src/lib.rs \

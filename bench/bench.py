@@ -14,7 +14,8 @@ import time
 import urllib.request
 
 import report
-from servers import EASEL, HOME, KEY, ROOT, SIZES, Servers, free_port, memory_of_its_own
+from servers import EASEL, HOME, KEY, ROOT, SIZES, Servers, memory_of_its_own
+from shared import free_port
 
 LOAD = ROOT / "target/release/easel-load"
 

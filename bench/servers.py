@@ -12,12 +12,13 @@ import pathlib
 import resource
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
 import urllib.request
 import zlib
+
+from shared import free_port, png
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 HOME = ROOT / "target/bench"
@@ -91,26 +92,15 @@ backend tls
 """
 
 
-def png(width, height, length):
+def noise(length):
     """A PNG of about so many bytes, whose pixels cannot be packed."""
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
-    noise = os.urandom(max(length - 100, 100))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(noise, 0)) + chunk(b"IEND", b"")
+    return png(1024, 1024, 2, zlib.compress(os.urandom(max(length - 100, 100)), 0))
 
 
 def reply(length):
     """What Stability answers, of about so many bytes."""
-    picture = base64.b64encode(png(1024, 1024, (length - 80) * 3 // 4)).decode()
+    picture = base64.b64encode(noise((length - 80) * 3 // 4)).decode()
     return json.dumps({"seeds": [1], "finish_reasons": [None], "images": [picture]})
-
-
-def free_port():
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
 
 
 @contextlib.contextmanager
