@@ -28,10 +28,7 @@ if ! profdata --version >/dev/null 2>&1; then
   remedy="llvm-profdata of LLVM $llvm is missing: rustup component add llvm-tools"
   command -v apt-get >/dev/null || fail "$remedy"
   echo "fetching llvm-profdata"
-  packages=("llvm-$llvm" "libllvm$llvm")
-  mkdir -p "$home/debs"
-  (cd "$home/debs" && { apt-get download "${packages[@]}" || { apt-get update && apt-get download "${packages[@]}"; }; } &&
-    for package in *.deb; do dpkg -x "$package" "$home/llvm"; done) >"$home/fetch.log" 2>&1 ||
+  bench/unpack.sh "$home/llvm" "llvm-$llvm" "libllvm$llvm" >"$home/fetch.log" 2>&1 ||
     fail "$remedy, or apt-get install llvm-$llvm: $(tail -1 "$home/fetch.log")"
   profdata --version >/dev/null || fail "$remedy, or apt-get install llvm-$llvm"
 fi

@@ -24,14 +24,13 @@ fetch() { # its name, its packages
   local name=$1
   shift
   [[ -x $home/bin/$name ]] && return
-  mkdir -p "$home/bin" "$home/debs" "$home/root"
+  mkdir -p "$home/bin" "$home/root"
   local found
   found=$(command -v "$name" || unpacked "$name")
   if [[ -z $found ]]; then
     command -v apt-get >/dev/null || fail "$name is missing, and this is no Debian to fetch it from"
     echo "fetching $name"
-    (cd "$home/debs" && { apt-get download "$@" || { apt-get update && apt-get download "$@"; }; } &&
-      for package in *.deb; do dpkg -x "$package" "$home/root"; done) >"$home/fetch.log" 2>&1 ||
+    bench/unpack.sh "$home/root" "$@" >"$home/fetch.log" 2>&1 ||
       fail "$name cannot be fetched: $(tail -1 "$home/fetch.log")"
     found=$(unpacked "$name")
   fi

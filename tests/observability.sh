@@ -23,8 +23,7 @@ if [[ ! -x $home/usr/bin/prometheus ]]; then
   else
     command -v apt-get >/dev/null || fail "prometheus is missing, and this is no Debian to fetch it from"
     mkdir -p "$home"
-    (cd "$home" && { apt-get download prometheus || { apt-get update && apt-get download prometheus; }; } &&
-      dpkg -x prometheus_*.deb . && rm prometheus_*.deb) >"$home/fetch.log" 2>&1 ||
+    bench/unpack.sh "$home" prometheus >"$home/fetch.log" 2>&1 ||
       fail "prometheus cannot be fetched: $(tail -1 "$home/fetch.log")"
   fi
 fi
