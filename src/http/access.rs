@@ -2,21 +2,24 @@
 //!
 //! Must not log a prompt, a picture or a key: only what is named here.
 
+use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{MatchedPath, Request};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 use http::header::CONNECTION;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use opentelemetry::KeyValue;
 use tokio::time::Instant;
+use tower::Service;
+use tower::layer::{LayerFn, layer_fn};
 use tracing::Instrument;
 
 use super::error::ErrorCode;
@@ -89,54 +92,55 @@ impl Story {
     }
 }
 
-/// Gives the request its ids, and its reply a watch that tells its story at the end.
-pub(super) async fn access(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let id = uuid::Uuid::new_v4().to_string();
-    let id_value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"));
-    let call_id = request.headers().get(&CALL_ID).filter(|value| value.len() <= 200).cloned();
-    let route =
-        request.extensions().get::<MatchedPath>().map_or_else(|| "none".into(), |path| path.as_str().to_owned());
-    let method = request.method().clone();
-    // Probes and figures are asked for every few seconds, and are nobody's trace.
-    let trace = match route.starts_with("/health") || route.starts_with("/metrics") {
-        true => Trace::default(),
-        false => app.traces.request(method.as_str(), &route, request.headers()),
-    };
-    let span = tracing::info_span!("request", id, trace_id = trace.id());
-    trace.add(|| vec![KeyValue::new("easel.request_id", id.clone())]);
-    request.extensions_mut().insert(trace.clone());
-    app.metrics.in_flight.inc();
-    let (status, ending) = (CALLER_GONE, Ending::Cut);
-    // It watches from here on: a caller may go before there is a reply.
-    let (error, story, size_bytes, first) = (None, None, 0, None);
-    let told = call_id.clone();
-    let mut watch = Watch {
-        app,
-        span: span.clone(),
-        trace,
-        started,
-        first,
-        method,
-        route,
-        told,
-        status,
-        error,
-        story,
-        size_bytes,
-        ending,
-    };
-    let mut response = next.run(request).instrument(span).await;
-    response.headers_mut().insert(CALL_ID, call_id.unwrap_or_else(|| id_value.clone()));
-    response.headers_mut().insert(REQUEST_ID, id_value);
-    if watch.app.standing.is_stopping() {
-        // Its caller takes another connection next time, which leads to whoever goes on.
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+/// Gives each request its ids, and its reply a watch that tells its story at the end.
+pub(super) fn access<S>(app: Arc<App>) -> LayerFn<impl Fn(S) -> Access<S> + Clone> {
+    layer_fn(move |inner| Access { app: app.clone(), inner })
+}
+
+/// See [`access`].
+#[derive(Clone)]
+pub(super) struct Access<S> {
+    app: Arc<App>,
+    inner: S,
+}
+
+impl<S> Service<Request> for Access<S>
+where
+    S: Service<Request, Error = Infallible>,
+    S::Response: IntoResponse,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
     }
-    watch.status = response.status();
-    watch.error = response.extensions().get::<ErrorCode>().map(|code| code.0);
-    watch.story = response.extensions().get::<Arc<Story>>().cloned();
-    response.map(|body| Body::new(Watched { body, watch }))
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let id = uuid::Uuid::new_v4().to_string();
+        let id_value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"));
+        let call_id = request.headers().get(&CALL_ID).filter(|value| value.len() <= 200).cloned();
+        // It watches from here on: a caller may go before there is a reply.
+        let mut watch = Watch::new(self.app.clone(), &request, &id, call_id.clone());
+        request.extensions_mut().insert(watch.trace.clone());
+        let reply = watch.span.in_scope(|| self.inner.call(request)).instrument(watch.span.clone());
+        let begin = move |response: S::Response| {
+            let mut response = response.into_response();
+            response.headers_mut().insert(CALL_ID, call_id.unwrap_or_else(|| id_value.clone()));
+            response.headers_mut().insert(REQUEST_ID, id_value);
+            if watch.app.standing.is_stopping() {
+                // Its caller takes another connection next time, which leads to whoever goes on.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            watch.status = response.status();
+            watch.error = response.extensions().get::<ErrorCode>().map(|code| code.0);
+            watch.story = response.extensions().get::<Arc<Story>>().cloned();
+            response.map(|body| Body::new(Watched { body, watch }))
+        };
+        reply.map_ok(begin).boxed()
+    }
 }
 
 /// What the line says of a request without a reply, as nginx does; nobody is sent it.
@@ -175,6 +179,36 @@ struct Watch {
 }
 
 impl Watch {
+    /// Of a request that has just come.
+    fn new(app: Arc<App>, request: &Request, id: &str, told: Option<HeaderValue>) -> Self {
+        let route =
+            request.extensions().get::<MatchedPath>().map_or_else(|| "none".into(), |path| path.as_str().to_owned());
+        let method = request.method().clone();
+        // Probes and figures are asked for every few seconds, and are nobody's trace.
+        let trace = match route.starts_with("/health") || route.starts_with("/metrics") {
+            true => Trace::default(),
+            false => app.traces.request(method.as_str(), &route, request.headers()),
+        };
+        let span = tracing::info_span!("request", id, trace_id = trace.id());
+        trace.add(|| vec![KeyValue::new("easel.request_id", id.to_owned())]);
+        app.metrics.in_flight.inc();
+        Self {
+            app,
+            span,
+            trace,
+            started: Instant::now(),
+            first: None,
+            method,
+            route,
+            told,
+            status: CALLER_GONE,
+            error: None,
+            story: None,
+            size_bytes: 0,
+            ending: Ending::Cut,
+        }
+    }
+
     /// What its span says at the end.
     fn trace(&self, delivered: Option<&Delivered>, error: Option<&'static str>) {
         self.trace.add(|| {

@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, FromRequestParts, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{ConnectInfo, Request};
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
 use http::header::EXPECT;
 use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tower::Service;
+use tower::layer::{LayerFn, layer_fn};
 
 use super::error::ApiError;
 use super::extract::{App, Caller};
@@ -87,25 +89,53 @@ impl Drop for Place {
 }
 
 /// Lets a request in if there is a place for it, before anything of its body is read.
-pub(super) async fn crowd(State(app): State<Arc<App>>, request: Request, next: Next) -> Result<Response, ApiError> {
-    let (mut parts, body) = request.into_parts();
-    let place = match place(&app, &mut parts).await {
-        Ok(place) => place,
-        Err(error) => {
-            // Whoever waits for leave to send his body need not send it.
-            if !parts.headers.contains_key(EXPECT) {
-                drain(body).await;
+pub(super) fn crowd<S>(app: Arc<App>) -> LayerFn<impl Fn(S) -> Crowded<S> + Clone> {
+    layer_fn(move |inner| Crowded { app: app.clone(), inner })
+}
+
+/// See [`crowd`].
+#[derive(Clone)]
+pub(super) struct Crowded<S> {
+    app: Arc<App>,
+    inner: S,
+}
+
+impl<S> Service<Request> for Crowded<S>
+where
+    S: Service<Request, Response = Response>,
+    S::Error: Send + 'static,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let (mut parts, body) = request.into_parts();
+        match place(&self.app, &mut parts) {
+            Ok(place) => {
+                let reply = self.inner.call(Request::from_parts(parts, body));
+                reply.map_ok(|response| response.map(|body| Body::new(InPlace { body, _place: place }))).boxed()
             }
-            return Err(error);
+            Err(error) => async move {
+                // Whoever waits for leave to send his body need not send it.
+                if !parts.headers.contains_key(EXPECT) {
+                    drain(body).await;
+                }
+                Ok(error.into_response())
+            }
+            .boxed(),
         }
-    };
-    let response = next.run(Request::from_parts(parts, body)).await;
-    Ok(response.map(|body| Body::new(InPlace { body, _place: place })))
+    }
 }
 
 /// A place for whoever asks, if he may come in and there is one.
-async fn place(app: &Arc<App>, parts: &mut Parts) -> Result<Place, ApiError> {
-    let caller = Caller::from_request_parts(parts, app).await?.id;
+fn place(app: &App, parts: &mut Parts) -> Result<Place, ApiError> {
+    let caller = Caller::of(parts, app)?.id;
     let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().filter(|_| app.door.is_open());
     let caller = peer.map_or(caller.clone(), |peer| caller.at(peer.0.ip()));
     app.crowd.enter(caller, &app.serving).map_err(|too_many| {

@@ -80,7 +80,7 @@ impl Drain {
         Ok(())
     }
 
-    fn begin(&mut self, painting: Painting) {
+    fn begin(&mut self, painting: Box<Painting>) {
         self.story.begins(&painting);
         self.current = Some(Pictures::new(painting, &self.app.raster));
     }

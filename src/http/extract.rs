@@ -92,10 +92,9 @@ pub(super) struct Caller {
     pub(super) id: CallerId,
 }
 
-impl FromRequestParts<Arc<App>> for Caller {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+impl Caller {
+    /// Who sends a request, if he may come in.
+    pub(super) fn of(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
         // Asked for by layers and by handlers, and made out once.
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(known.clone());
@@ -110,6 +109,14 @@ impl FromRequestParts<Arc<App>> for Caller {
         let caller = Self { id: CallerId::new(shown.unwrap_or_default(), users) };
         parts.extensions.insert(caller.clone());
         Ok(caller)
+    }
+}
+
+impl FromRequestParts<Arc<App>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
+        Self::of(parts, app)
     }
 }
 
@@ -129,7 +136,7 @@ impl FromRequestParts<Arc<App>> for Asked {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, ApiError> {
-        let caller = Caller::from_request_parts(parts, app).await?.id;
+        let caller = Caller::of(parts, app)?.id;
         let trace = parts.extensions.get::<Trace>().cloned().unwrap_or_default();
         let mut headers = HeaderMap::new();
         for name in once::HEADERS.into_iter().chain(Overrides::HEADERS) {

@@ -111,7 +111,8 @@ pub(super) async fn paint(
     let base_url = asked.base_url.as_deref().filter(|_| sink.makes_links()).unwrap_or_default();
     let print = print.with(&[sink.form(), &intent, base_url]);
     let alias = app.router.table().alias(request.model.as_deref()).to_owned();
-    let job = Job { trace: asked.trace.clone(), ..job(&app, request, &asked.headers)? };
+    let mut job = job(&app, request, &asked.headers)?;
+    job.trace = asked.trace.clone();
     let ticket = Ticket::new(&asked, print, app.router.table().label(&alias))?;
     let work = work(app.clone(), job, sink).map(IntoResponse::into_response).boxed();
     let mut response = once(&app, ticket, work).await.into_response();
@@ -123,7 +124,7 @@ pub(super) async fn paint(
 }
 
 /// The work itself: from a job to a reply that streams.
-async fn work(app: Arc<App>, job: Job, sink: Sink) -> Result<Response, ApiError> {
+async fn work(app: Arc<App>, job: Box<Job>, sink: Sink) -> Result<Response, ApiError> {
     let story = Arc::new(Story::new(app.router.table().label(&job.alias).to_owned()));
     let mut arrivals = app.router.dispatch(job)?;
     let (streams, times) = (sink.streams(), app.delivery.events);
@@ -142,11 +143,11 @@ async fn work(app: Arc<App>, job: Job, sink: Sink) -> Result<Response, ApiError>
 }
 
 /// What the router is to do for a request.
-pub(super) fn job(app: &App, request: ImageRequest, headers: &HeaderMap) -> Result<Job, ApiError> {
+pub(super) fn job(app: &App, request: ImageRequest, headers: &HeaderMap) -> Result<Box<Job>, ApiError> {
     let ImageRequest { model, mut task, overrides, .. } = request;
     let overrides = overrides.with_headers(headers)?;
     task.strict = app.strict_params;
-    Ok(Job {
+    Ok(Box::new(Job {
         alias: app.router.table().alias(model.as_deref()).to_owned(),
         task,
         timeout: overrides.timeout,
@@ -157,7 +158,7 @@ pub(super) fn job(app: &App, request: ImageRequest, headers: &HeaderMap) -> Resu
         chance: app.draw(),
         prints: Prints::default(),
         trace: Trace::default(),
-    })
+    }))
 }
 
 /// The form in which the pictures go out. Where nobody says, clients of `dall-e` models read links, and all others

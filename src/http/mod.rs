@@ -42,6 +42,7 @@ use http::header::{HOST, ORIGIN};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, Any as AnyValue, CorsLayer};
 
+use access::access;
 pub use crowd::Crowd;
 pub use error::ApiError;
 pub use extract::App;
@@ -51,7 +52,7 @@ pub use standing::Standing;
 /// Every route. Each answers with a slash at its end too.
 pub fn app(app: &Arc<App>) -> Router {
     // Pictures cost money and memory, so there are only so many at once.
-    let paints = middleware::from_fn_with_state(app.clone(), crowd::crowd);
+    let paints = crowd::crowd(app.clone());
     let routes = [
         ("/", get(status::front_page)),
         ("/v1/images/generations", post(images::generations).layer(paints.clone())),
@@ -93,16 +94,16 @@ pub fn app(app: &Arc<App>) -> Router {
     layered(router.fallback(no_route).method_not_allowed_fallback(wrong_method), app).with_state(app.clone())
 }
 
-/// Every layer, the outermost first. They are given as one, for each that is given alone costs a request a box.
+/// Every layer, the outermost first. They are given as one, for each that is given alone costs a request a box, and one made
+/// of a function two.
 fn layered(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
-    // Ids, the access line and the figures, around everything.
-    let access = middleware::from_fn_with_state(app.clone(), access::access);
     // A panic in one request is a 500 for that one alone.
     let panics = CatchPanicLayer::custom(panicked);
+    // Ids, the access line and the figures are around everything.
     match app.door.is_weak() {
         // With a weak key, no web page may spend.
-        true => routes.layer((access, middleware::from_fn_with_state(app.clone(), origin), panics)),
-        false => routes.layer((access, cors(), panics)),
+        true => routes.layer((access(app.clone()), middleware::from_fn_with_state(app.clone(), origin), panics)),
+        false => routes.layer((access(app.clone()), cors(), panics)),
     }
 }
 

@@ -67,7 +67,7 @@ impl Sink {
         }
     }
 
-    /// What comes of a picture.
+    /// What comes of a picture. Keeping one takes many steps, and is in a box: other sinks need no room for them.
     pub(super) async fn take(&mut self, event: Event) -> Result<(), Broken> {
         match (self, event) {
             (_, Event::End) => {}
@@ -75,14 +75,14 @@ impl Sink {
             (Self::Base64(sink), Event::PictureBytes(bytes)) => sink.bytes(bytes),
             (Self::Base64(sink), Event::PictureEnds) => sink.end(),
             (Self::Links(sink), Event::PictureBegins) => sink.begin(),
-            (Self::Links(sink), Event::PictureBytes(bytes)) => sink.bytes(&bytes).await?,
-            (Self::Links(sink), Event::PictureEnds) => sink.end().await?,
+            (Self::Links(sink), Event::PictureBytes(bytes)) => Box::pin(sink.bytes(&bytes)).await?,
+            (Self::Links(sink), Event::PictureEnds) => Box::pin(sink.end()).await?,
             (Self::Events(sink), Event::PictureBegins) => sink.begin(),
             (Self::Events(sink), Event::PictureBytes(bytes)) => sink.bytes(bytes),
             (Self::Events(sink), Event::PictureEnds) => sink.end(),
             (Self::Chat(sink), Event::PictureBegins) => sink.begin(),
-            (Self::Chat(sink), Event::PictureBytes(bytes)) => sink.bytes(bytes).await,
-            (Self::Chat(sink), Event::PictureEnds) => sink.end().await,
+            (Self::Chat(sink), Event::PictureBytes(bytes)) => Box::pin(sink.bytes(bytes)).await,
+            (Self::Chat(sink), Event::PictureEnds) => Box::pin(sink.end()).await,
         }
         Ok(())
     }

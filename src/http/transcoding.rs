@@ -15,7 +15,7 @@ use crate::unbase64::Decoder;
 
 /// A painting on its way out.
 pub(super) struct Pictures {
-    pub(super) painting: Painting,
+    pub(super) painting: Box<Painting>,
     transcoding: Option<Transcoding>,
 }
 
@@ -31,7 +31,7 @@ struct Transcoding {
 }
 
 impl Pictures {
-    pub(super) fn new(painting: Painting, raster: &Raster) -> Self {
+    pub(super) fn new(painting: Box<Painting>, raster: &Raster) -> Self {
         let transcoding = painting.request.transcode.map(|to| Transcoding {
             raster: raster.clone(),
             to,

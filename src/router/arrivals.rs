@@ -16,7 +16,7 @@ use super::{Failure, Painting};
 use crate::image::Part;
 
 /// A call that has brought the first byte of a picture, or has failed for good.
-type Outcome = Result<Painting, Failure>;
+type Outcome = Result<Box<Painting>, Failure>;
 
 /// Where the calls of a job hand over what comes of them. One outcome for each, so there are never many. Nobody has to be
 /// woken: whoever takes them out is who lets the calls go on.
@@ -75,7 +75,7 @@ impl Arrivals {
 
     /// The paintings that have come and have not been taken.
     pub fn paintings(&self) -> impl Iterator<Item = &Painting> {
-        self.come.iter().filter_map(|(_, outcome)| outcome.as_ref().ok())
+        self.come.iter().filter_map(|(_, outcome)| outcome.as_deref().ok())
     }
 
     /// Whether every call has been heard of.

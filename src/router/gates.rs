@@ -87,7 +87,7 @@ impl Passages {
 
     /// The call has brought the first byte of a picture. Its place is free again: the model has done its work, and how
     /// quickly the picture is read is the caller's affair.
-    pub(super) fn with(self, mut painting: Painting) -> Painting {
+    pub(super) fn with(self, mut painting: Box<Painting>) -> Box<Painting> {
         painting.queued = self.waited();
         self.alias.into_iter().chain([self.own]).for_each(Passage::succeeded);
         painting

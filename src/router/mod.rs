@@ -150,8 +150,8 @@ impl Router {
     }
 
     /// Sends a job on its way, or says at once why it cannot go. What comes of it, call by call, is waited for by its
-    /// arrivals; dropped, they end the calls.
-    pub fn dispatch(self: &Arc<Self>, job: Job) -> Result<Arrivals, Failure> {
+    /// arrivals; dropped, they end the calls. A job goes from one to the next, so in a box.
+    pub fn dispatch(self: &Arc<Self>, job: Box<Job>) -> Result<Arrivals, Failure> {
         let mut plan = self.plan(&job)?;
         let count = count(&job, &plan.usual[0]);
         self.budgets.earn(&plan.group);
@@ -214,65 +214,67 @@ impl Router {
     /// once, and never again once a call may have been paid for. A content filter leaves the usual way for the one
     /// that is named for it. A part that is too much for one call is cut, and each piece goes its own way from there.
     /// One outcome for each call, as it comes.
-    fn paint<'a>(&'a self, mut way: Way<'a>, job: &'a Job, part: Part, outcomes: &'a Outcomes) -> BoxFuture<'a, ()> {
-        async move {
-            let mut last = None;
-            let replaceable = way.next.len() > 1;
-            while let Some(deployment) = self.take_next(&mut way.next, job) {
-                let per_call = deployment.model.limits.pictures_per_call;
-                if part.count > per_call {
-                    way.next.insert(0, deployment);
-                    let pieces = part.split(per_call).map(|piece| self.paint(way.clone(), job, piece, outcomes));
-                    join_all(pieces).await;
-                    return;
+    async fn paint<'a>(&'a self, mut way: Way<'a>, job: &'a Job, part: Part, outcomes: &'a Outcomes) {
+        let mut last = None;
+        let replaceable = way.next.len() > 1;
+        while let Some(deployment) = self.take_next(&mut way.next, job) {
+            let per_call = deployment.model.limits.pictures_per_call;
+            if part.count > per_call {
+                way.next.insert(0, deployment);
+                let pieces = part.split(per_call).map(|piece| self.paint_piece(way.clone(), job, piece, outcomes));
+                join_all(pieces).await;
+                return;
+            }
+            let drafted = way.drafted.take();
+            let (request, payload) = match self.ready(&deployment, job, part, way.group, drafted).await {
+                // What goes out is the payload; the rest is told of later, and copied for it.
+                Ok((request, payload)) => (Request { body: Draft::default(), ..request }, payload),
+                Err(failure) => {
+                    last = last.or(Some(failure));
+                    continue;
                 }
-                let drafted = way.drafted.take();
-                let (request, payload) = match self.ready(&deployment, job, part, way.group, drafted).await {
-                    // What goes out is the payload; the rest is told of later, and copied for it.
-                    Ok((request, payload)) => (Request { body: Draft::default(), ..request }, payload),
-                    Err(failure) => {
-                        last = last.or(Some(failure));
-                        continue;
+            };
+            let sibling = way.next.iter().any(|next| next.alias == deployment.alias);
+            let mut wait = Duration::ZERO;
+            for attempt in 1.. {
+                let passage = match self.enter(&deployment, job, way.group).await {
+                    Ok(passage) => passage,
+                    Err(busy) => {
+                        last = Some(busy.after(last));
+                        break;
                     }
                 };
-                let sibling = way.next.iter().any(|next| next.alias == deployment.alias);
-                let mut wait = Duration::ZERO;
-                for attempt in 1.. {
-                    let passage = match self.enter(&deployment, job, way.group).await {
-                        Ok(passage) => passage,
-                        Err(busy) => {
-                            last = Some(busy.after(last));
-                            break;
-                        }
-                    };
-                    let error = match self.call(&deployment, &request, &payload, job, part).await {
-                        Ok(painting) => return outcomes.give(part, Ok(passage.with(painting))),
-                        Err(error) => error,
-                    };
-                    let failure = Failure::from_call(&error, &deployment, self.clock);
-                    wait = self.wait_after(error.kind, wait, job, part, attempt);
-                    self.blame(&deployment, &error, wait, replaceable);
-                    drop(passage);
-                    match next_step(error.kind) {
-                        Step::Stop => return outcomes.give(part, Err(failure)),
-                        Step::Again { at_most }
-                            if !sibling
-                                && attempt < at_most.min(1 + self.retries(&deployment, job, error.kind, way.group))
-                                && self.may_try_again(&deployment, job, wait, way.group) =>
-                        {
-                            tokio::time::sleep(wait).await;
-                            continue;
-                        }
-                        Step::AfterFilter => way.next = std::mem::take(&mut way.after_filter),
-                        Step::Again { .. } | Step::Next => {}
+                let error = match self.call(&deployment, &request, &payload, job, part).await {
+                    Ok(painting) => return outcomes.give(part, Ok(passage.with(painting))),
+                    Err(error) => error,
+                };
+                let failure = Failure::from_call(&error, &deployment, self.clock);
+                wait = self.wait_after(error.kind, wait, job, part, attempt);
+                self.blame(&deployment, &error, wait, replaceable);
+                drop(passage);
+                match next_step(error.kind) {
+                    Step::Stop => return outcomes.give(part, Err(failure)),
+                    Step::Again { at_most }
+                        if !sibling
+                            && attempt < at_most.min(1 + self.retries(&deployment, job, error.kind, way.group))
+                            && self.may_try_again(&deployment, job, wait, way.group) =>
+                    {
+                        tokio::time::sleep(wait).await;
+                        continue;
                     }
-                    last = Some(failure.after(last));
-                    break;
+                    Step::AfterFilter => way.next = std::mem::take(&mut way.after_filter),
+                    Step::Again { .. } | Step::Next => {}
                 }
+                last = Some(failure.after(last));
+                break;
             }
-            outcomes.give(part, Err(last.unwrap_or(Failure::Upstream { paid: false })));
         }
-        .boxed()
+        outcomes.give(part, Err(last.unwrap_or(Failure::Upstream { paid: false })));
+    }
+
+    /// The loop from within itself: only what has a known size can be.
+    fn paint_piece<'a>(&'a self, way: Way<'a>, job: &'a Job, part: Part, outcomes: &'a Outcomes) -> BoxFuture<'a, ()> {
+        self.paint(way, job, part, outcomes).boxed()
     }
 
     /// One call, up to the first byte of a picture. Where its API key is refused and another stands ready, it is made
@@ -284,7 +286,7 @@ impl Router {
         payload: &Payload,
         job: &Job,
         part: Part,
-    ) -> Result<Painting, Error> {
+    ) -> Result<Box<Painting>, Error> {
         match self.call_once(deployment, request, payload, job, part).await {
             Err(error) if error.another_key => self.call_once(deployment, request, payload, job, part).await,
             outcome => outcome,
@@ -298,7 +300,7 @@ impl Router {
         payload: &Payload,
         job: &Job,
         part: Part,
-    ) -> Result<Painting, Error> {
+    ) -> Result<Box<Painting>, Error> {
         let timeout = job.timeout.map_or(deployment.timeout, |wanted| wanted.min(deployment.timeout));
         let (started, trace) = (Instant::now(), spans::of_call(&job.trace, deployment, part));
         let begun = async {

@@ -53,18 +53,19 @@ pub struct Painting {
 }
 
 impl Painting {
-    /// Reads up to the first byte of a picture. A reply that ends before is an error that says why.
+    /// Reads up to the first byte of a picture. A reply that ends before is an error that says why. It goes through many
+    /// hands, so in a box.
     pub(super) async fn begin(
         deployment: Arc<Deployment>,
         request: Request,
         part: Part,
         reply: Reply,
-    ) -> Result<Self, Error> {
+    ) -> Result<Box<Self>, Error> {
         let scanner = Scanner::new();
         let (queued, upstream, trace) = (Duration::ZERO, Duration::ZERO, Trace::default());
         let (first, whole, ended) = (None, 0, false);
-        let mut painting =
-            Self { deployment, request, part, queued, upstream, trace, reply, scanner, first, whole, ended };
+        let painting = Self { deployment, request, part, queued, upstream, trace, reply, scanner, first, whole, ended };
+        let mut painting = Box::new(painting);
         match painting.event().await? {
             Some(event) => painting.first = Some(event),
             None => return Err(no_picture(painting.scanner.said(), painting.reply.request_id())),

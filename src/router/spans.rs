@@ -35,7 +35,7 @@ pub(super) fn of_call(request: &Trace, deployment: &Deployment, part: Part) -> T
 }
 
 /// Its picture begins, or it has failed, and how.
-pub(super) fn tell(trace: &Trace, result: &Result<Painting, Error>, outcome: &'static str) {
+pub(super) fn tell(trace: &Trace, result: &Result<Box<Painting>, Error>, outcome: &'static str) {
     let request_id = match result {
         Ok(painting) => painting.request_id(),
         Err(error) => error.request_id.as_deref(),
