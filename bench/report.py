@@ -58,10 +58,14 @@ def table(head, rows):
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
 
 
-def machine():
+def machine(cores):
     name = next((line.split(":")[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "unknown")
     memory = int(pathlib.Path("/proc/meminfo").read_text().split()[1]) / 1e6
-    return f"{os.cpu_count()} cores of {name}, {memory:.0f} GB, Linux {platform.release().split('-')[0]}"
+    congestion = pathlib.Path("/proc/sys/net/ipv4/tcp_congestion_control").read_text().strip()
+    apart = f"{cores['ns']:.0f} ns from each other and back"
+    if cores["far"]:
+        apart += f", further in {cores['far']} of {cores['rounds']} rounds"
+    return f"{os.cpu_count()} cores of {name} ({apart}), {memory:.0f} GB, Linux {platform.release().split('-')[0]}, TCP by {congestion}"
 
 
 def beside(rows, upstream):
@@ -105,7 +109,7 @@ def plot(rows):
 
 def measured(found):
     growing = found["growth"]
-    text = f"Measured on {datetime.date.today()}: {machine()}; medians of 5 rounds; one round where there is no goal.\n\n"
+    text = f"Measured on {datetime.date.today()}: {machine(found['cores'])}; medians of 5 rounds; one round where there is no goal.\n\n"
     text += table(["", "what", "goal", "measured"], [[("met" if good else "**missed**"), name, bound, value] for good, name, value, bound in found["goals"]])
     text += "\n![CPU per GB beside nginx](performance.svg)\n"
     for upstream, title in UPSTREAM.items():
