@@ -30,6 +30,7 @@
 
 pub mod api_key;
 pub mod auth;
+mod aws_http;
 pub mod bedrock;
 pub mod blob;
 pub mod catalog;

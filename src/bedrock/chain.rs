@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::{Lack, NoCredentials};
 use super::sts;
+use crate::aws_http;
 use crate::config::Auth;
 
 /// Each of the two questions to EC2's metadata service; where there is none, the address often swallows packets.
@@ -73,13 +74,20 @@ fn explain(error: &CredentialsError, profile: Option<&str>) -> NoCredentials {
 
 /// A profile that is asked for by name, without the chain around it: there, keys in the environment come first.
 fn one_profile(name: &str, region: &str) -> SharedCredentialsProvider {
-    let config = ProviderConfig::default().with_region(Some(Region::new(region.to_owned())));
+    let config = config(region);
     let provider = ProfileFileCredentialsProvider::builder().configure(&config).profile_name(name).build();
     SharedCredentialsProvider::new(provider)
 }
 
 async fn whole_chain(region: &str) -> SharedCredentialsProvider {
-    let metadata = imds::Client::builder().max_attempts(2).operation_timeout(IMDS_PATIENCE).build();
-    let chain = DefaultCredentialsChain::builder().region(Region::new(region.to_owned())).imds_client(metadata);
+    let config = config(region);
+    let metadata = imds::Client::builder().configure(&config).max_attempts(2).operation_timeout(IMDS_PATIENCE).build();
+    // Told once more, or the chain looks for a region of its own.
+    let region = Region::new(region.to_owned());
+    let chain = DefaultCredentialsChain::builder().configure(config).region(region).imds_client(metadata);
     SharedCredentialsProvider::new(chain.build().await)
+}
+
+fn config(region: &str) -> ProviderConfig {
+    ProviderConfig::default().with_region(Some(Region::new(region.to_owned()))).with_http_client(aws_http::client())
 }

@@ -15,6 +15,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::{Lack, NoCredentials};
 use super::signer::Unknown;
+use crate::aws_http;
 use crate::config::{Role, WebToken};
 
 /// The session's name in CloudTrail, where the config gives none.
@@ -124,7 +125,8 @@ fn loader(role: &Role, region: &str) -> aws_config::ConfigLoader {
 
 fn to(endpoint: Option<&str>, region: &str) -> aws_config::ConfigLoader {
     let region = endpoint.and_then(region_of).unwrap_or(region).to_owned();
-    let loader = aws_config::defaults(BehaviorVersion::latest()).region(Region::new(region));
+    let loader =
+        aws_config::defaults(BehaviorVersion::latest()).region(Region::new(region)).http_client(aws_http::client());
     match endpoint {
         Some(endpoint) => loader.endpoint_url(endpoint),
         None => loader,

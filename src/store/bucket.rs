@@ -17,6 +17,7 @@ use secrecy::ExposeSecret;
 use time::OffsetDateTime;
 
 use super::chain::Chain;
+use super::wire::Wire;
 use super::{Error, LiveLink, Name};
 use crate::clock::Clock;
 use crate::config;
@@ -39,9 +40,11 @@ pub(super) struct Bucket {
 impl Bucket {
     pub(super) fn open(settings: &config::Bucket, life: Duration, clock: Clock) -> Result<Self, Error> {
         let config::Bucket { name, region, endpoint, prefix, keys } = settings;
-        let mut builder = AmazonS3Builder::new().with_bucket_name(name).with_region(region);
+        let in_the_clear = endpoint.as_ref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let builder = AmazonS3Builder::new().with_bucket_name(name).with_region(region);
+        let mut builder = builder.with_http_connector(Wire { https_only: !in_the_clear });
         if let Some(endpoint) = endpoint {
-            builder = builder.with_endpoint(endpoint).with_allow_http(endpoint.starts_with("http://"));
+            builder = builder.with_endpoint(endpoint).with_allow_http(in_the_clear);
         }
         builder = match keys {
             Some(config::AwsKeys { id, secret, token }) => {

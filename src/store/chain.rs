@@ -7,12 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::Region;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::provider::ProvideCredentials;
 use futures_util::future::{BoxFuture, FutureExt};
 use object_store::CredentialProvider;
 use object_store::aws::AwsCredential;
 use tokio::sync::Mutex;
 
+use crate::aws_http;
 use crate::clock::Clock;
 
 /// Credentials are fetched anew this long before they expire, and after this if they do not say when.
@@ -38,8 +40,9 @@ impl Chain {
     }
 
     async fn fetch(&self) -> object_store::Result<Held> {
+        let config = ProviderConfig::default().with_http_client(aws_http::client());
         let region = Region::new(self.region.clone());
-        let chain = DefaultCredentialsChain::builder().region(region).build().await;
+        let chain = DefaultCredentialsChain::builder().configure(config).region(region).build().await;
         let found = chain.provide_credentials().await;
         let found = found.map_err(|error| object_store::Error::Generic { store: "S3", source: Box::new(error) })?;
         let credential = AwsCredential {

@@ -8,6 +8,7 @@ mod folder;
 mod kept;
 mod key;
 mod name;
+mod wire;
 
 use std::fmt::Display;
 use std::path::PathBuf;

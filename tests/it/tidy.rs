@@ -10,8 +10,8 @@ const FLOORS: &[(u8, &[&str])] = &[
     (
         0,
         &[
-            "api_key", "blob", "catalog", "clock", "image", "lexer", "loopback", "metrics", "payload", "picture",
-            "traces", "unbase64", "wishes",
+            "api_key", "aws_http", "blob", "catalog", "clock", "image", "lexer", "loopback", "metrics", "payload",
+            "picture", "traces", "unbase64", "wishes",
         ],
     ),
     (1, &["config", "provider", "raster", "reply", "openai"]),
