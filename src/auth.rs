@@ -3,6 +3,7 @@
 //! Must not know a route or an answer's form.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -36,7 +37,7 @@ pub enum Rejection {
 
 /// Whoever shows the same key, for the same user: a digest in hexadecimal, which tells nothing of the key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CallerId(String);
+pub struct CallerId(Arc<str>);
 
 impl CallerId {
     /// The caller with this key, and the values of the headers that name the user.
@@ -46,7 +47,7 @@ impl CallerId {
             hasher.update(part.len().to_le_bytes());
             hasher.update(part);
         }
-        Self(hex::encode(hasher.finalize()))
+        Self(hex::encode(hasher.finalize()).into())
     }
 
     /// The same at an address, where that is all that tells callers apart.

@@ -98,7 +98,9 @@ impl Wishes {
         let mut reader = Reader { members, ..Reader::default() };
         reader.members.retain(|_, value| !value.is_null());
         for (object, task, members) in NOVA_PARAMS {
-            reader.lift(object, Some(task), &[members, &["text", "negativeText"]].concat());
+            if reader.members.contains_key(object) {
+                reader.lift(object, Some(task), &[members, &["text", "negativeText"]].concat());
+            }
         }
         reader.lift("imageGenerationConfig", None, &NOVA_CONFIG);
         let wishes = Self {

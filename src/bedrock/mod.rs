@@ -119,7 +119,10 @@ impl Client {
         let outgoing = Outgoing { method: Method::POST, url, more: &deployment.headers, body: &body };
         let (mut headers, identity) = self.headers(deployment, outgoing).await?;
         headers.extend(unsigned);
-        let sent = self.http(url)?.post(url.clone()).headers(headers).body(sending::body(body)).send();
+        let mut request = reqwest::Request::new(Method::POST, url.clone());
+        *request.headers_mut() = headers;
+        *request.body_mut() = Some(sending::body(body));
+        let sent = self.http(url)?.execute(request);
         let answer = tokio::time::timeout(timeout, sent)
             .await
             .map_err(|_| Error::local(Kind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())))?
@@ -251,7 +254,7 @@ fn address(deployment: &Deployment) -> Result<&reqwest::Url, Error> {
 }
 
 fn bearer(key: &str, more: &HeaderMap) -> Result<HeaderMap, Error> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {}", key.trim())).map_err(|_| {
+    let mut value = HeaderValue::try_from(["Bearer ", key.trim()].concat()).map_err(|_| {
         Error::local(Kind::Denied(Denial::KeyInvalid), "the key holds a line break or a control character")
     })?;
     value.set_sensitive(true);

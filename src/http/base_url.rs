@@ -34,7 +34,7 @@ pub(super) fn base_url(app: &App, parts: &Parts) -> Option<String> {
         Some(prefix) => prefix.trim_end_matches('/'),
         None => app.root_path.as_deref().filter(|root| is_below(path, root)).unwrap_or_default(),
     };
-    Some(format!("{}://{host}{prefix}", scheme.unwrap_or(app.scheme)))
+    Some([scheme.unwrap_or(app.scheme), "://", host, prefix].concat())
 }
 
 fn is_trusted(proxies: &[IpNet], peer: IpAddr) -> bool {

@@ -74,7 +74,7 @@ fn printable(text: &str) -> HeaderValue {
             break;
         }
     }
-    HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static(""))
+    HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(""))
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 //!
 //! Must not know the grammar of any one model.
 
+use std::fmt::Write;
+
 use serde_json::{Map, Value};
 
 use super::{Order, Request};
@@ -9,6 +11,9 @@ use super::{field, light};
 use crate::image::{Encoding, Format, Quality, Size, Unsupported};
 use crate::picture::{Draft, Part, Picture, Recipe};
 use crate::wishes::{SizeWish, Wishes, excerpt};
+
+/// A body without pictures is seldom longer.
+const BODY: usize = 512;
 
 /// Wishes of caller and config side by side, with the notes of what was mapped and ignored.
 pub(super) struct Sheet<'a> {
@@ -282,7 +287,10 @@ impl<'a> Sheet<'a> {
     }
 
     /// A body's text, cut where its pictures stand.
-    fn draft(&self, text: &str) -> Draft {
+    fn draft(&self, text: String) -> Draft {
+        if self.placed.is_empty() {
+            return Draft { parts: vec![Part::Text(text.into())] };
+        }
         let mark = format!("\"{}", self.mark());
         let mut parts = Vec::new();
         let mut pieces = text.split(&mark);
@@ -312,10 +320,12 @@ impl<'a> Sheet<'a> {
                 self.ignore(&name);
             }
         }
-        let text = body.to_string();
+        let mut text = String::with_capacity(BODY);
+        // Writing into a string does not fail.
+        let _ = write!(text, "{body}");
         let notes = light::lighten(&mut self.placed, text.len());
         self.mapped.extend(notes);
-        let body = self.draft(&text);
+        let body = self.draft(text);
         let Bill { seed, size, quality } = bill;
         let Self { mapped, ignored, transcode, dropped, makeshift, .. } = self;
         Ok(Request { body, mapped, ignored, transcode, seed, size, quality, dropped, makeshift })

@@ -3,6 +3,7 @@
 //! Pictures pass through uncopied. Must not know where they come from.
 
 use std::collections::VecDeque;
+use std::fmt::Write;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -89,13 +90,14 @@ impl JsonSink {
     /// of itself, left out where it says nothing.
     pub fn finish(&mut self, warnings: &[String]) {
         let mut closing = String::with_capacity(CLOSING);
+        // Writing into a string does not fail.
         closing.push(']');
         if let Some((format, size)) = self.first.found() {
-            closing += &format!(",\"output_format\":\"{}\",\"size\":\"{size}\"", format.name());
+            let _ = write!(closing, ",\"output_format\":\"{}\",\"size\":\"{size}\"", format.name());
         }
-        closing += &format!(",\"usage\":{}", Usage::default().json());
+        let _ = write!(closing, ",\"usage\":{}", Usage::default().json());
         if !warnings.is_empty() {
-            closing += &format!(",\"easel\":{}", json!(Easel { warnings }));
+            let _ = write!(closing, ",\"easel\":{}", json!(Easel { warnings }));
         }
         closing.push('}');
         self.ready.push_back(closing.into());

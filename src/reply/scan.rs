@@ -12,6 +12,9 @@ use crate::lexer::{Lexer, Malformed, Token};
 /// Most bytes of a member that is read whole; longer ones are passed over.
 const MAX_CAPTURE: usize = 64 * 1024;
 
+/// Names of members that a reply usually has are no longer.
+const KEY: usize = 32;
+
 /// What comes out of a reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -88,7 +91,7 @@ impl Scanner {
         Self {
             lexer: Lexer::new(),
             place: Place::Start,
-            key: Vec::new(),
+            key: Vec::with_capacity(KEY),
             capture: Vec::new(),
             input: Bytes::new(),
             queued: None,
