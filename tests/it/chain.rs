@@ -69,6 +69,20 @@ async fn a_container_by_its_full_address() {
     assert_eq!((&*asked.target, asked.header("authorization")), ("/v1/credentials", "token-of-the-pod"));
 }
 
+/// What asks for credentials shows a secret, so nobody is to be sent elsewhere with it.
+#[tokio::test]
+async fn no_redirect_is_followed() {
+    let elsewhere = Service::start(|_, _| (200, as_json("of-elsewhere", 3600))).await;
+    let there = format!("{}/v1/credentials", elsewhere.url);
+    let ecs = Service::start(move |_, _| (307, there.clone())).await;
+    let start = Child::with(NOVA)
+        .env("AWS_CONTAINER_CREDENTIALS_FULL_URI", &format!("{}/v1/credentials", ecs.url))
+        .env("AWS_CONTAINER_AUTHORIZATION_TOKEN", "token-of-the-pod");
+    let easel = start.start().await;
+    assert_eq!(easel.generate().await.status(), 500);
+    assert!(!ecs.received().is_empty() && elsewhere.received().is_empty());
+}
+
 /// The address of ECS is fixed, so a proxy has to stand in for it.
 #[tokio::test]
 async fn a_container_by_its_relative_address() {

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use axum::body::to_bytes;
 use axum::extract::Request;
+use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::IntoResponse;
+use axum::response::{AppendHeaders, IntoResponse};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::net::TcpListener;
@@ -57,7 +58,8 @@ impl Drop for Service {
 }
 
 impl Service {
-    /// Answers each request as `answer` says: status and body. It is told which request it is, from 1 on.
+    /// Answers each request as `answer` says: status and body, which for a redirect is where it leads. It is told which
+    /// request it is, from 1 on.
     pub(crate) async fn start(answer: impl Fn(&Received, usize) -> (u16, String) + Send + Sync + 'static) -> Self {
         Self::slow(Duration::ZERO, answer).await
     }
@@ -85,7 +87,8 @@ impl Service {
                 let (status, body) = answer(&one, number);
                 // EC2's metadata service says with a token how long it lives; nobody else minds the header.
                 let life = [("x-aws-ec2-metadata-token-ttl-seconds", "21600")];
-                (StatusCode::from_u16(status).unwrap(), life, body).into_response()
+                let leads = (300..400).contains(&status).then(|| [(LOCATION, body.clone())]);
+                (StatusCode::from_u16(status).unwrap(), life, leads.map(AppendHeaders), body).into_response()
             }
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
