@@ -2,7 +2,6 @@
 //!
 //! Must not log a prompt, a picture or a key: only what is named here.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -19,7 +18,6 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use opentelemetry::KeyValue;
 use tokio::time::Instant;
 use tower::Service;
-use tower::layer::{LayerFn, layer_fn};
 use tracing::Instrument;
 
 use super::error::ErrorCode;
@@ -92,55 +90,38 @@ impl Story {
     }
 }
 
-/// Gives each request its ids, and its reply a watch that tells its story at the end.
-pub(super) fn access<S>(app: Arc<App>) -> LayerFn<impl Fn(S) -> Access<S> + Clone> {
-    layer_fn(move |inner| Access { app: app.clone(), inner })
-}
-
-/// See [`access`].
-#[derive(Clone)]
-pub(super) struct Access<S> {
-    app: Arc<App>,
-    inner: S,
-}
-
-impl<S> Service<Request> for Access<S>
+/// The layer that gives each request its ids, and its reply a watch that tells its story at the end.
+pub(super) fn access<S>(
+    app: &Arc<App>,
+    inner: &mut S,
+    mut request: Request,
+) -> BoxFuture<'static, Result<Response, S::Error>>
 where
-    S: Service<Request, Error = Infallible>,
+    S: Service<Request>,
     S::Response: IntoResponse,
     S::Future: Send + 'static,
 {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let id = uuid::Uuid::new_v4().to_string();
-        let id_value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"));
-        let call_id = request.headers().get(&CALL_ID).filter(|value| value.len() <= 200).cloned();
-        // It watches from here on: a caller may go before there is a reply.
-        let mut watch = Watch::new(self.app.clone(), &request, &id, call_id.clone());
-        request.extensions_mut().insert(watch.trace.clone());
-        let reply = watch.span.in_scope(|| self.inner.call(request)).instrument(watch.span.clone());
-        let begin = move |response: S::Response| {
-            let mut response = response.into_response();
-            response.headers_mut().insert(CALL_ID, call_id.unwrap_or_else(|| id_value.clone()));
-            response.headers_mut().insert(REQUEST_ID, id_value);
-            if watch.app.standing.is_stopping() {
-                // Its caller takes another connection next time, which leads to whoever goes on.
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            watch.status = response.status();
-            watch.error = response.extensions().get::<ErrorCode>().map(|code| code.0);
-            watch.story = response.extensions().get::<Arc<Story>>().cloned();
-            response.map(|body| Body::new(Watched { body, watch }))
-        };
-        reply.map_ok(begin).boxed()
-    }
+    let id = uuid::Uuid::new_v4().to_string();
+    let id_value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"));
+    let call_id = request.headers().get(&CALL_ID).filter(|value| value.len() <= 200).cloned();
+    // It watches from here on: a caller may go before there is a reply.
+    let mut watch = Watch::new(app.clone(), &request, &id, call_id.clone());
+    request.extensions_mut().insert(watch.trace.clone());
+    let reply = watch.span.in_scope(|| inner.call(request)).instrument(watch.span.clone());
+    let begin = move |response: S::Response| {
+        let mut response = response.into_response();
+        response.headers_mut().insert(CALL_ID, call_id.unwrap_or_else(|| id_value.clone()));
+        response.headers_mut().insert(REQUEST_ID, id_value);
+        if watch.app.standing.is_stopping() {
+            // Its caller takes another connection next time, which leads to whoever goes on.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        watch.status = response.status();
+        watch.error = response.extensions().get::<ErrorCode>().map(|code| code.0);
+        watch.story = response.extensions().get::<Arc<Story>>().cloned();
+        response.map(|body| Body::new(Watched { body, watch }))
+    };
+    reply.map_ok(begin).boxed()
 }
 
 /// What the line says of a request without a reply, as nginx does; nobody is sent it.

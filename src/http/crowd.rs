@@ -17,7 +17,6 @@ use http::header::EXPECT;
 use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tower::Service;
-use tower::layer::{LayerFn, layer_fn};
 
 use super::error::ApiError;
 use super::extract::{App, Caller};
@@ -88,48 +87,31 @@ impl Drop for Place {
     }
 }
 
-/// Lets a request in if there is a place for it, before anything of its body is read.
-pub(super) fn crowd<S>(app: Arc<App>) -> LayerFn<impl Fn(S) -> Crowded<S> + Clone> {
-    layer_fn(move |inner| Crowded { app: app.clone(), inner })
-}
-
-/// See [`crowd`].
-#[derive(Clone)]
-pub(super) struct Crowded<S> {
-    app: Arc<App>,
-    inner: S,
-}
-
-impl<S> Service<Request> for Crowded<S>
+/// The layer that lets a request in if there is a place for it, before anything of its body is read.
+pub(super) fn crowd<S>(
+    app: &Arc<App>,
+    inner: &mut S,
+    request: Request,
+) -> BoxFuture<'static, Result<Response, S::Error>>
 where
     S: Service<Request, Response = Response>,
     S::Error: Send + 'static,
     S::Future: Send + 'static,
 {
-    type Response = Response;
-    type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response, S::Error>>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let (mut parts, body) = request.into_parts();
-        match place(&self.app, &mut parts) {
-            Ok(place) => {
-                let reply = self.inner.call(Request::from_parts(parts, body));
-                reply.map_ok(|response| response.map(|body| Body::new(InPlace { body, _place: place }))).boxed()
-            }
-            Err(error) => async move {
-                // Whoever waits for leave to send his body need not send it.
-                if !parts.headers.contains_key(EXPECT) {
-                    drain(body).await;
-                }
-                Ok(error.into_response())
-            }
-            .boxed(),
+    let (mut parts, body) = request.into_parts();
+    match place(app, &mut parts) {
+        Ok(place) => {
+            let reply = inner.call(Request::from_parts(parts, body));
+            reply.map_ok(|response| response.map(|body| Body::new(InPlace { body, _place: place }))).boxed()
         }
+        Err(error) => async move {
+            // Whoever waits for leave to send his body need not send it.
+            if !parts.headers.contains_key(EXPECT) {
+                drain(body).await;
+            }
+            Ok(error.into_response())
+        }
+        .boxed(),
     }
 }
 

@@ -18,6 +18,7 @@ mod info;
 mod keep_alive;
 mod keeper;
 mod key_life;
+mod layer;
 mod link_sink;
 mod once;
 mod openapi;
@@ -44,15 +45,17 @@ use tower_http::cors::{AllowHeaders, Any as AnyValue, CorsLayer};
 
 use access::access;
 pub use crowd::Crowd;
+use crowd::crowd;
 pub use error::ApiError;
 pub use extract::App;
+use layer::layer;
 pub use once::Book;
 pub use standing::Standing;
 
 /// Every route. Each answers with a slash at its end too.
 pub fn app(app: &Arc<App>) -> Router {
     // Pictures cost money and memory, so there are only so many at once.
-    let paints = crowd::crowd(app.clone());
+    let paints = layer(app.clone(), crowd);
     let routes = [
         ("/", get(status::front_page)),
         ("/v1/images/generations", post(images::generations).layer(paints.clone())),
@@ -102,8 +105,8 @@ fn layered(routes: Router<Arc<App>>, app: &Arc<App>) -> Router<Arc<App>> {
     // Ids, the access line and the figures are around everything.
     match app.door.is_weak() {
         // With a weak key, no web page may spend.
-        true => routes.layer((access(app.clone()), middleware::from_fn_with_state(app.clone(), origin), panics)),
-        false => routes.layer((access(app.clone()), cors(), panics)),
+        true => routes.layer((layer(app.clone(), access), middleware::from_fn_with_state(app.clone(), origin), panics)),
+        false => routes.layer((layer(app.clone(), access), cors(), panics)),
     }
 }
 
