@@ -214,7 +214,7 @@ impl Router {
     /// once, and never again once a call may have been paid for. A content filter leaves the usual way for the one
     /// that is named for it. A part that is too much for one call is cut, and each piece goes its own way from there.
     /// One outcome for each call, as it comes.
-    async fn paint<'a>(&'a self, mut way: Way<'a>, job: &'a Job, part: Part, outcomes: &'a Outcomes) {
+    async fn paint(&self, mut way: Way<'_>, job: &Job, part: Part, outcomes: &Outcomes) {
         let mut last = None;
         let replaceable = way.next.len() > 1;
         while let Some(deployment) = self.take_next(&mut way.next, job) {
