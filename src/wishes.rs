@@ -98,11 +98,9 @@ impl Wishes {
         let mut reader = Reader { members, ..Reader::default() };
         reader.members.retain(|_, value| !value.is_null());
         for (object, task, members) in NOVA_PARAMS {
-            if reader.members.contains_key(object) {
-                reader.lift(object, Some(task), &[members, &["text", "negativeText"]].concat());
-            }
+            reader.lift(object, Some(task), &[members, &["text", "negativeText"]]);
         }
-        reader.lift("imageGenerationConfig", None, &NOVA_CONFIG);
+        reader.lift("imageGenerationConfig", None, &[&NOVA_CONFIG]);
         let wishes = Self {
             size: reader.size(),
             count: reader.integer(&["n", "numberOfImages"], 1, 10).and_then(|n| u8::try_from(n).ok()),
@@ -183,7 +181,7 @@ struct Reader {
 impl Reader {
     /// Moves the members of a nested object to the top. Those of a task's own object win over what is there, and say
     /// the task.
-    fn lift(&mut self, object: &str, task: Option<&str>, known: &[&str]) {
+    fn lift(&mut self, object: &str, task: Option<&str>, known: &[&[&str]]) {
         let nested = match self.members.shift_remove(object).map(unquoted_object) {
             None => return,
             Some(Value::Object(nested)) => nested,
@@ -195,7 +193,7 @@ impl Reader {
         }
         for (name, value) in nested.into_iter().filter(|(_, value)| !value.is_null()) {
             let path = format!("{object}.{name}");
-            if !known.contains(&&*name) {
+            if !known.iter().any(|names| names.contains(&&*name)) {
                 self.members.insert(path, value);
             } else if task.is_some() || !self.has(&name) {
                 self.origins.insert(name.clone(), path.into());
