@@ -54,9 +54,9 @@ pub(super) fn resolve(
 }
 
 fn whole(mut top: Top, catalog: &Catalog, reader: &mut Reader) -> Option<Config> {
-    let mut section = |top: &mut Top, key: &str| match top.take(key) {
-        Some(field) => reader.map(field).unwrap_or_default(),
-        None => Section { path: key.to_owned(), members: Map::new() },
+    let mut section = |top: &mut Top, key: &str| {
+        let written = top.take(key).and_then(|field| reader.map(field));
+        written.unwrap_or(Section { path: key.to_owned(), members: Map::new() })
     };
     let variables = section(&mut top, "environment_variables");
     let mut settings = Settings {

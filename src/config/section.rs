@@ -17,7 +17,7 @@ use super::report::{Report, join, quote};
 use crate::wishes::describe;
 
 /// A map of the file whose members are taken out as they are understood.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Section {
     pub(super) path: String,
     pub(super) members: Map<String, Value>,

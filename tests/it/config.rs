@@ -391,6 +391,10 @@ fn whole_files_that_cannot_be_read_say_why() {
     assert!(why("litellm_settings: {}").starts_with("model_list: is missing"));
     let text_only = "model_list: [{model_name: a, litellm_params: {model: openai/gpt-4o}}]";
     assert!(why(text_only).starts_with("model_list: holds no model that Easel serves"));
+    for name in ["easel_settings", "router_settings", "litellm_settings", "general_settings", "environment_variables"] {
+        let found = why(&format!("{}{name}: soon", entry(NOVA)));
+        assert!(found.starts_with(&format!("{name}: ")) && found.contains("a map of keys and values"), "{found}");
+    }
     let byte_order_mark = format!("\u{feff}{}", entry(NOVA));
     assert_eq!(sound(&byte_order_mark, &[]).deployments.len(), 1);
 }
