@@ -11,6 +11,7 @@ use aws_config::{Region, imds};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use futures_util::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::{Lack, NoCredentials};
@@ -28,11 +29,17 @@ pub(super) fn fixed(id: &str, secret: &SecretString, token: Option<&SecretString
 
 /// Credentials for a deployment in this region. `env_keys` come first in the whole chain, where they are known better
 /// than the process's own environment knows them.
-pub(super) async fn fetch(
-    auth: &Auth,
-    region: &str,
+///
+/// In a box from here on: what AWS's crates do is long, and would be compiled again wherever this is awaited.
+pub(super) fn fetch<'a>(
+    auth: &'a Auth,
+    region: &'a str,
     env_keys: Option<Credentials>,
-) -> Result<Credentials, NoCredentials> {
+) -> BoxFuture<'a, Result<Credentials, NoCredentials>> {
+    ask(auth, region, env_keys).boxed()
+}
+
+async fn ask(auth: &Auth, region: &str, env_keys: Option<Credentials>) -> Result<Credentials, NoCredentials> {
     let profile = match auth {
         Auth::Chain { profile, .. } => profile.as_deref(),
         Auth::Bearer { .. } | Auth::Keys { .. } | Auth::WebIdentity { .. } => None,

@@ -4,12 +4,11 @@
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
-use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, FutureExt};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -108,7 +107,7 @@ impl Identities {
         let fetch = || {
             let (auth, region) = (deployment.auth.clone(), deployment.region.clone());
             let env_keys = self.env_keys.clone();
-            async move { within_patience(Box::pin(chain::fetch(&auth, &region, env_keys))).await }
+            async move { within_patience(chain::fetch(&auth, &region, env_keys)).await }
         };
         source.get(now, fetch).await.map(Identity::Aws)
     }
@@ -139,7 +138,7 @@ impl Identities {
 /// An answer in any case: aws-config panics where a metadata service names a role that cannot stand in an address.
 /// What is awaited comes in a box, for it is large, and no call that has an API key needs room for it.
 pub(super) async fn within_patience(
-    fetch: Pin<Box<impl Future<Output = Result<Credentials, NoCredentials>>>>,
+    fetch: BoxFuture<'_, Result<Credentials, NoCredentials>>,
 ) -> Result<Credentials, NoCredentials> {
     let fetch = AssertUnwindSafe(fetch).catch_unwind();
     match tokio::time::timeout(PATIENCE, fetch).await {

@@ -55,7 +55,7 @@ pub async fn mint_key(
     now: SystemTime,
 ) -> Result<Minted, NoCredentials> {
     let auth = Auth::Chain { profile: profile.map(str::to_owned), role: None };
-    let credentials = within_patience(Box::pin(super::chain::fetch(&auth, region, None))).await?;
+    let credentials = within_patience(super::chain::fetch(&auth, region, None)).await?;
     let session = match (credentials.expiry(), credentials.session_token()) {
         (Some(end), _) => Session::Until(end),
         (None, Some(_)) => Session::Unknown,

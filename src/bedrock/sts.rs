@@ -11,6 +11,7 @@ use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_sdk_sts::Client;
 use aws_sdk_sts::error::ProvideErrorMetadata;
+use futures_util::future::{BoxFuture, FutureExt};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::credentials::{Lack, NoCredentials};
@@ -104,8 +105,16 @@ fn session_name(role: &Role) -> &str {
     role.session_name.as_deref().unwrap_or(SESSION_NAME)
 }
 
-/// Who credentials belong to: an ARN.
-pub(super) async fn caller(credentials: Credentials, endpoint: Option<&str>, region: &str) -> Result<String, Unknown> {
+/// Who credentials belong to: an ARN. In a box, as in [`super::chain::fetch`].
+pub(super) fn caller<'a>(
+    credentials: Credentials,
+    endpoint: Option<&'a str>,
+    region: &'a str,
+) -> BoxFuture<'a, Result<String, Unknown>> {
+    ask(credentials, endpoint, region).boxed()
+}
+
+async fn ask(credentials: Credentials, endpoint: Option<&str>, region: &str) -> Result<String, Unknown> {
     let loader = to(endpoint, region).credentials_provider(SharedCredentialsProvider::new(credentials));
     let config = Box::pin(loader.retry_config(RetryConfig::disabled()).load()).await;
     let answer = Box::pin(Client::new(&config).get_caller_identity().send()).await;
