@@ -1,6 +1,6 @@
 //! What is to be painted, once a model's body has been found legal.
 //! It must not know how a picture is painted or which rules it came through.
-use image::{DynamicImage, GrayImage};
+use image::{DynamicImage, GrayImage, imageops};
 use std::{fmt, sync::Arc};
 
 /// A call that is well understood: the name of its task and its pictures.
@@ -67,7 +67,7 @@ impl Lean {
     pub(super) fn of<'a>(pictures: impl IntoIterator<Item = &'a DynamicImage>) -> Self {
         let (mut total, mut count, mut sum) = ([0_u32; 3], 0, 0_u32);
         for picture in pictures {
-            let mean = picture.thumbnail_exact(1, 1).to_rgb8().get_pixel(0, 0).0;
+            let mean = imageops::thumbnail(&picture.to_rgb8(), 1, 1).get_pixel(0, 0).0;
             total = [0, 1, 2].map(|channel| total[channel] + u32::from(mean[channel]));
             sum = sum.rotate_left(1) ^ crc32fast::hash(picture.as_bytes());
             count += 1;
