@@ -11,6 +11,7 @@ RUN if [ $PROFILE = dist ]; then \
 
 # The dependencies, against empty sources: made again only when Cargo.toml or Cargo.lock change.
 COPY Cargo.toml Cargo.lock ./
+COPY patches ./patches
 RUN mkdir -p src tests/it bench \
  && echo 'fn main() {}' > src/main.rs \
  && touch src/lib.rs tests/it/main.rs bench/scanner.rs \

@@ -147,3 +147,12 @@ async fn who_waited_for_room_does_not_make_it_again() {
     folder.clean().await.unwrap();
     assert!(!stale.exists());
 }
+
+/// The check value that the catalogue of checksums gives.
+#[test]
+fn uploads_that_are_checked_are_checked_rightly() {
+    let mut digest = crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc64Nvme);
+    digest.update(b"12345");
+    digest.update(b"6789");
+    assert_eq!(digest.finalize(), 0xae8b_1486_0a79_9888);
+}
