@@ -43,6 +43,17 @@ build() { # its target folder, then flags of rustc's beside those in RUSTFLAGS
     cargo build --quiet --locked --profile dist --bin easel --target "$host" --target-dir "$folder"
 }
 
+# Nothing unwinds through C, so it needs no tables for that; and AWS-LC's is only what is around its assembler code.
+export CFLAGS="${CFLAGS:-} -fno-asynchronous-unwind-tables"
+export AWS_LC_SYS_CFLAGS="$CFLAGS -Os"
+
+# Functions that turned out the same are kept once. Rust brings the linker that can do that for this processor only.
+fold=()
+[[ $host != x86_64-* ]] || fold=(-Clink-arg=-Wl,--icf=safe)
+
+# What was never run is not copied to where it is called from, unless that is shorter.
+lean=(-Cllvm-args=-inlinecold-threshold=5 -Cllvm-args=-inline-cold-callsite-threshold=5)
+
 # Counters are set before anything is inlined into another crate, so the long work of the linker can be left out.
 echo "building with counters"
 build "$home/counted" "-Cprofile-generate=$home/counts" -Clinker-plugin-lto=no -Clto=off
@@ -61,5 +72,5 @@ fi
 
 # What a request runs lies together, apart from what it seldom does; GNU's linker does that unasked.
 echo "building what is shipped"
-build target "-Cprofile-use=$(cat "$home/profile")" -Clink-arg=-Wl,-z,keep-text-section-prefix
+build target "-Cprofile-use=$(cat "$home/profile")" -Clink-arg=-Wl,-z,keep-text-section-prefix "${fold[@]}" "${lean[@]}"
 install -D "target/$host/dist/easel" target/dist/easel
