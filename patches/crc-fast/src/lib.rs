@@ -1,4 +1,4 @@
-//! Stands in for the crate crc-fast, which has tables and vector code for some thirty checksums: 0.7 MB of Easel's binary.
+//! Stands in for the crate crc-fast, which has tables and vector code for some fifty checksums: 0.7 MB of Easel's binary.
 //! object_store, which brings it, computes one of them, for buckets that are told to check uploads by it.
 //!
 //! Must offer what object_store uses, under the same names, and nothing else.
