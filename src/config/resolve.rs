@@ -54,10 +54,7 @@ pub(super) fn resolve(
 }
 
 fn whole(mut top: Top, catalog: &Catalog, reader: &mut Reader) -> Option<Config> {
-    let mut section = |top: &mut Top, key: &str| {
-        let written = top.take(key).and_then(|field| reader.map(field));
-        written.unwrap_or(Section { path: key.to_owned(), members: Map::new() })
-    };
+    let mut section = |top: &mut Top, key: &str| reader.section_at(key.to_owned(), top.take(key));
     let variables = section(&mut top, "environment_variables");
     let mut settings = Settings {
         litellm: section(&mut top, "litellm_settings"),

@@ -112,7 +112,12 @@ impl Reader {
     /// A map; an absent one is empty.
     pub(super) fn section(&mut self, parent: &mut Section, key: &str) -> Section {
         let path = join(&parent.path, key);
-        parent.take(key).and_then(|field| self.map(field)).unwrap_or(Section { path, members: Map::new() })
+        self.section_at(path, parent.take(key))
+    }
+
+    /// The map that stands at a path; what is absent or no map is empty.
+    pub(super) fn section_at(&mut self, path: String, written: Option<Field>) -> Section {
+        written.and_then(|field| self.map(field)).unwrap_or(Section { path, members: Map::new() })
     }
 
     /// The field as a map.
