@@ -2,6 +2,7 @@
 //!
 //! Must not keep anything: each fetch reads files and asks services anew, so that a changed profile counts.
 
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
@@ -19,6 +20,9 @@ use super::sts;
 use crate::aws_http;
 use crate::config::Auth;
 
+/// A source that has not answered by then has failed. Signing in by a process or over a slow proxy takes a while.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// Each of the two questions to EC2's metadata service; where there is none, the address often swallows packets.
 const IMDS_PATIENCE: Duration = Duration::from_millis(2400);
 
@@ -30,13 +34,23 @@ pub(super) fn fixed(id: &str, secret: &SecretString, token: Option<&SecretString
 /// Credentials for a deployment in this region. `env_keys` come first in the whole chain, where they are known better
 /// than the process's own environment knows them.
 ///
-/// In a box from here on: what AWS's crates do is long, and would be compiled again wherever this is awaited.
+/// An answer in any case: aws-config panics where a metadata service names a role that cannot stand in an address. In a box
+/// from here on: what AWS's crates do is long, would be compiled again wherever this is awaited, and no call that has an API
+/// key needs room for it.
 pub(super) fn fetch<'a>(
     auth: &'a Auth,
     region: &'a str,
     env_keys: Option<Credentials>,
 ) -> BoxFuture<'a, Result<Credentials, NoCredentials>> {
-    ask(auth, region, env_keys).boxed()
+    async move {
+        let asked = AssertUnwindSafe(ask(auth, region, env_keys)).catch_unwind();
+        match tokio::time::timeout(PATIENCE, asked).await {
+            Ok(Ok(fetched)) => fetched,
+            Ok(Err(_)) => Err(NoCredentials::new("the source answered what cannot be understood")),
+            Err(_) => Err(NoCredentials::new(format!("the source gave no answer within {} s", PATIENCE.as_secs()))),
+        }
+    }
+    .boxed()
 }
 
 async fn ask(auth: &Auth, region: &str, env_keys: Option<Credentials>) -> Result<Credentials, NoCredentials> {

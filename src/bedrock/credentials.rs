@@ -3,12 +3,10 @@
 //! Must not sign, and never touches the AWS chain for a deployment that has a key of its own.
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use futures_util::future::{BoxFuture, FutureExt};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
@@ -16,9 +14,6 @@ use super::chain;
 use super::held::Source;
 use super::keys::{Key, Keys};
 use crate::config::{Auth, Deployment, WebToken};
-
-/// A source that has not answered by then has failed. Signing in by a process or over a slow proxy takes a while.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Longer explanations are cut.
 const MAX_DETAIL: usize = 1000;
@@ -107,7 +102,7 @@ impl Identities {
         let fetch = || {
             let (auth, region) = (deployment.auth.clone(), deployment.region.clone());
             let env_keys = self.env_keys.clone();
-            async move { within_patience(chain::fetch(&auth, &region, env_keys)).await }
+            async move { chain::fetch(&auth, &region, env_keys).await }
         };
         source.get(now, fetch).await.map(Identity::Aws)
     }
@@ -132,19 +127,6 @@ impl Identities {
         };
         let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
         sources.entry(name).or_default().clone()
-    }
-}
-
-/// An answer in any case: aws-config panics where a metadata service names a role that cannot stand in an address.
-/// What is awaited comes in a box, for it is large, and no call that has an API key needs room for it.
-pub(super) async fn within_patience(
-    fetch: BoxFuture<'_, Result<Credentials, NoCredentials>>,
-) -> Result<Credentials, NoCredentials> {
-    let fetch = AssertUnwindSafe(fetch).catch_unwind();
-    match tokio::time::timeout(PATIENCE, fetch).await {
-        Ok(Ok(fetched)) => fetched,
-        Ok(Err(_)) => Err(NoCredentials::new("the source answered what cannot be understood")),
-        Err(_) => Err(NoCredentials::new(format!("the source gave no answer within {} s", PATIENCE.as_secs()))),
     }
 }
 

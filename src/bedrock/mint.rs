@@ -15,7 +15,6 @@ use percent_encoding::utf8_percent_encode;
 use secrecy::SecretString;
 
 use super::NoCredentials;
-use super::credentials::within_patience;
 use super::sigv4::Unsignable;
 use crate::config::Auth;
 
@@ -55,7 +54,7 @@ pub async fn mint_key(
     now: SystemTime,
 ) -> Result<Minted, NoCredentials> {
     let auth = Auth::Chain { profile: profile.map(str::to_owned), role: None };
-    let credentials = within_patience(super::chain::fetch(&auth, region, None)).await?;
+    let credentials = super::chain::fetch(&auth, region, None).await?;
     let session = match (credentials.expiry(), credentials.session_token()) {
         (Some(end), _) => Session::Until(end),
         (None, Some(_)) => Session::Unknown,
