@@ -363,7 +363,7 @@ impl Deployment {
     }
 
     /// List price in US dollars of so many pictures, if it is known.
-    pub fn price_of(&self, size: Size, quality: Quality, pictures: u8) -> Option<f64> {
+    pub fn price_of(&self, size: Size, quality: Quality, pictures: u32) -> Option<f64> {
         let each = self.price.or_else(|| self.model.price(size, quality));
         each.map(|usd| usd * f64::from(pictures))
     }

@@ -74,9 +74,9 @@ impl Story {
     }
 
     /// Pictures that have left whole, and what they cost in US dollars.
-    pub(super) fn delivered(&self, pictures: u8, cost: f64) {
+    pub(super) fn delivered(&self, pictures: u32, cost: f64) {
         let mut delivered = self.so_far();
-        delivered.pictures += u32::from(pictures);
+        delivered.pictures += pictures;
         delivered.cost_usd += cost;
     }
 

@@ -269,9 +269,9 @@ impl From<Failure> for ApiError {
                 Self { never_again: true, ..server(StatusCode::INTERNAL_SERVER_ERROR, "upstream_auth", &remedy) }
             }
             Failure::Storage => {
-                let message = "Easel could not keep an upload. The log says why: the folder for uploads may be full";
-                server(StatusCode::INTERNAL_SERVER_ERROR, "storage_error", message)
+                not_stored("Easel could not keep an upload. The log says why: the folder for uploads may be full")
             }
+            Failure::Unkept => Self { never_again: true, paid: true, ..not_stored(UNKEPT) },
             Failure::Gone(remedy) => {
                 let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", remedy);
                 Self { param: Some("model".into()), ..error }
@@ -295,6 +295,13 @@ impl ApiError {
 fn rate_limited(message: String, wait: Duration) -> ApiError {
     let error = ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limit_error", "rate_limit_exceeded", message);
     ApiError { retry_after: Some(wait), ..error }
+}
+
+const UNKEPT: &str = "the picture was painted, but could not be kept for its link. The log says why: the folder of links may \
+                      be full, or their bucket out of reach. Ask for 'b64_json', which needs neither";
+
+fn not_stored(message: &str) -> ApiError {
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "storage_error", message)
 }
 
 fn unknown_model(alias: &str, served: &[String]) -> ApiError {

@@ -133,10 +133,12 @@ async fn work(app: Arc<App>, job: Box<Job>, sink: Sink) -> Result<Response, ApiE
         false => arrivals.all().await?,
     }
     let headers = plan_headers(&arrivals);
-    let reply = Drain::new(app, arrivals, sink, story.clone()).into_stream();
+    let is_short = sink.is_short();
+    let drain = Drain::new(app, arrivals, sink, story.clone());
     let mut response = match streams {
-        true => events(headers, Body::from_stream(KeepAlive::new(reply, times.keep_alive))),
-        false => document(headers, Body::from_stream(reply)),
+        true => events(headers, Body::from_stream(KeepAlive::new(drain.into_stream(), times.keep_alive))),
+        false if is_short => document(headers, drain.gather().await?.into()),
+        false => document(headers, Body::from_stream(drain.into_stream())),
     };
     response.extensions_mut().insert(story);
     Ok(response)

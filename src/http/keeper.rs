@@ -80,5 +80,5 @@ fn no_picture() -> Broken {
 
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn not_kept(error: Error) -> Broken {
-    Broken::new(format!("a picture cannot be kept: {error}"))
+    Broken::unkept(format!("a picture cannot be kept: {error}"))
 }

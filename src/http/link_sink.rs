@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::extract::App;
 use super::keeper::Keeper;
 use crate::reply::JsonSink;
-use crate::router::Broken;
+use crate::router::{Broken, Failure};
 
 /// The document under way.
 pub(super) struct LinkSink {
@@ -39,6 +39,7 @@ impl LinkSink {
 
     /// A picture begins.
     pub(super) fn begin(&mut self) {
+        self.document.begin_elsewhere();
         self.keeper.begin();
     }
 
@@ -55,8 +56,12 @@ impl LinkSink {
         Ok(())
     }
 
-    /// All pictures are there.
-    pub(super) fn finish(&mut self, warnings: &[String]) {
-        self.document.finish(warnings);
+    /// Every call has brought all that it brings. An error if there are no pictures, but a failure.
+    pub(super) fn finish(&mut self, warnings: &[String], failure: Option<Failure>) -> Option<ApiError> {
+        let failure = failure.filter(|_| self.pictures() == 0);
+        if failure.is_none() {
+            self.document.finish(warnings);
+        }
+        failure.map(ApiError::from)
     }
 }

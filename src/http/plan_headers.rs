@@ -32,7 +32,7 @@ pub(super) fn plan_headers(arrivals: &Arrivals) -> HeaderMap {
     }
     let queued = paintings.iter().map(|p| p.queued.as_millis()).max().unwrap_or_default();
     put("x-easel-queue-ms", if queued > 0 { queued.to_string() } else { String::new() });
-    let cost = paintings.iter().map(|p| p.price(p.part.count)).sum::<Option<f64>>();
+    let cost = paintings.iter().map(|p| p.price(p.part.count.into())).sum::<Option<f64>>();
     // What is still to come will cost too.
     if let Some(usd) = cost.filter(|_| arrivals.is_complete()) {
         put("x-litellm-response-cost", dollars(usd));

@@ -32,6 +32,11 @@ impl Sink {
         }
     }
 
+    /// Whether its replies are short whatever is painted, so that they can wait until they are whole.
+    pub(super) fn is_short(&self) -> bool {
+        matches!(self, Self::Links(_))
+    }
+
     /// What sets its replies apart from those of other forms.
     pub(super) fn form(&self) -> &'static str {
         match self {
@@ -95,17 +100,15 @@ impl Sink {
         }
     }
 
-    /// Every call has. An error if there is one to tell: a failure that no event has told, as there are no more.
+    /// Every call has. An error if there is one to tell: a failure that no event has told, as there are no more, or one
+    /// that left nothing to link to.
     pub(super) fn finish(&mut self, warnings: &[String], failure: Option<Failure>) -> Option<ApiError> {
         match self {
             Self::Base64(sink) => {
                 sink.finish(warnings);
                 None
             }
-            Self::Links(sink) => {
-                sink.finish(warnings);
-                None
-            }
+            Self::Links(sink) => sink.finish(warnings, failure),
             Self::Events(sink) => {
                 let error = failure.filter(|_| sink.has_untold(warnings)).map(ApiError::from)?;
                 sink.error(&error.clone().body());

@@ -65,6 +65,13 @@ impl JsonSink {
         self.ready.push_back(Bytes::from_static(b"\"}"));
     }
 
+    /// A picture that goes elsewhere begins. One before it may have broken off.
+    pub fn begin_elsewhere(&mut self) {
+        if self.pictures == 0 {
+            self.first = Head::default();
+        }
+    }
+
     /// A stretch of a picture that goes elsewhere, base64: only looked at.
     pub fn look(&mut self, base64: &[u8]) {
         if self.pictures == 0 {

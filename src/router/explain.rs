@@ -27,8 +27,9 @@ pub struct Explanation {
 impl Explanation {
     /// List price in US dollars of all pictures, if it is known.
     pub fn price(&self) -> Option<f64> {
-        let price =
-            |(part, request): &(Part, Request)| self.deployment.price_of(request.size, request.quality, part.count);
+        let price = |(part, request): &(Part, Request)| {
+            self.deployment.price_of(request.size, request.quality, part.count.into())
+        };
         self.requests.iter().map(price).sum()
     }
 }

@@ -51,6 +51,8 @@ pub enum Failure {
     Gone(String),
     /// The operator's: an upload could not be kept. The log says why.
     Storage,
+    /// The operator's: a picture was painted and could not be put behind a link. The log says why.
+    Unkept,
 }
 
 /// How long a caller is told to wait when Bedrock does not say.
@@ -111,6 +113,7 @@ impl Failure {
             Self::Denied(_) | Self::Gone(_) => "a picture did not come: a deployment is set up wrongly, see the log",
             Self::Unavailable(_) | Self::Upstream { .. } => "a picture did not come: Bedrock failed",
             Self::Storage => "a picture did not come: an upload could not be kept, see the log",
+            Self::Unkept => "a picture did not come: it could not be kept, see the log",
             Self::UnknownModel { .. } | Self::NotServed(_) | Self::Unsupported(_) | Self::Invalid(_) => {
                 "a picture did not come: it could not be asked for"
             }

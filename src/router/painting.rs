@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::Failure;
 use crate::bedrock::{Error, Kind, Reply};
 use crate::config::Deployment;
 use crate::image::Part;
@@ -19,13 +20,22 @@ const FAREWELL: Duration = Duration::from_millis(250);
 
 /// A reply broke after a picture had begun; the text is for the log.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct Broken(String);
+#[error("{why}")]
+pub struct Broken {
+    why: String,
+    /// What its caller may hear, where he can still be told.
+    pub failure: Failure,
+}
 
 impl Broken {
-    /// It broke for this reason.
+    /// What Bedrock sent is not whole, or no picture.
     pub fn new(why: impl Into<String>) -> Self {
-        Self(why.into())
+        Self { why: why.into(), failure: Failure::Upstream { paid: true } }
+    }
+
+    /// The picture came, and could not be kept.
+    pub fn unkept(why: impl Into<String>) -> Self {
+        Self { why: why.into(), failure: Failure::Unkept }
     }
 }
 
@@ -77,7 +87,7 @@ impl Painting {
     pub async fn next(&mut self) -> Result<Option<Event>, Broken> {
         match self.first.take() {
             Some(event) => Ok(Some(event)),
-            None => self.event().await.map_err(|error| Broken(error.detail)),
+            None => self.event().await.map_err(|error| Broken::new(error.detail)),
         }
     }
 
@@ -108,11 +118,6 @@ impl Painting {
         Ok(rest.ok().and_then(Result::ok).flatten())
     }
 
-    /// After the end: how many pictures came whole.
-    pub fn whole(&self) -> u8 {
-        self.whole
-    }
-
     /// After the end: what the caller has to know, if fewer pictures came than this call was to bring, or others.
     pub fn shortfall(&self) -> Option<String> {
         let missing = self.part.count.saturating_sub(self.whole);
@@ -130,7 +135,7 @@ impl Painting {
     }
 
     /// List price in US dollars of `pictures` of these, if it is known.
-    pub fn price(&self, pictures: u8) -> Option<f64> {
+    pub fn price(&self, pictures: u32) -> Option<f64> {
         self.deployment.price_of(self.request.size, self.request.quality, pictures)
     }
 

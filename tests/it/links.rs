@@ -172,16 +172,49 @@ async fn a_picture_that_made_room_is_gone() {
     assert_eq!(refused(urls(&reply)[0]).await, (410, "link_expired".to_owned()));
 }
 
+/// A reply of links waits until it is whole, so a break is an error, which SDKs do not pay for again.
 #[tokio::test]
 async fn what_breaks_off_leaves_nothing() {
     let data = TempDir::new().unwrap();
     for fault in ["reset-mid-body", "truncated-json"] {
         let proxy = TestProxy::with(NOVA).script([fault]).data_dir(data.path()).start().await;
         let response = proxy.generate(wish(json!({"response_format": "url"}))).await;
-        assert_eq!(response.status(), 200, "{fault}: the head had gone");
-        assert!(response.bytes().await.is_err(), "{fault} looks whole");
+        assert_eq!(response.status(), 502, "{fault}");
+        assert_eq!(header(response.headers(), "x-should-retry"), "false");
+        assert_eq!(response.json().await.unwrap()["error"]["code"], "upstream_error");
+        assert_eq!(proxy.calls().len(), 1);
         assert_eq!(kept(&data), [""; 0]);
     }
+}
+
+#[tokio::test]
+async fn what_is_whole_is_linked_to_though_another_picture_breaks_off() {
+    let data = TempDir::new().unwrap();
+    for order in [["reset-mid-body", ""], ["", "reset-mid-body"]] {
+        let proxy = TestProxy::with(CORE).script(order).data_dir(data.path()).start().await;
+        let reply = ask(&proxy, json!({"n": 2})).await;
+        assert_eq!(fetch(urls(&reply)[0]).await.status(), 200);
+        assert_eq!(urls(&reply).len(), 1, "{order:?}");
+        assert_eq!(reply["size"], "1024x1024");
+        assert_eq!(reply["easel"]["warnings"], json!(["a picture did not come: Bedrock failed"]));
+        let metrics = proxy.get("/metrics").await.text().await.unwrap();
+        assert!(metrics.contains("easel_replies_incomplete_total 1"), "{metrics}");
+        let handed_over = metrics.lines().find(|line| line.starts_with("easel_pictures_total")).unwrap();
+        assert!(handed_over.ends_with(" 1"), "{handed_over}");
+    }
+}
+
+#[tokio::test]
+async fn a_picture_that_cannot_be_kept_is_an_error_that_says_so() {
+    let data = TempDir::new().unwrap();
+    let proxy = TestProxy::with(CORE).data_dir(data.path()).start().await;
+    fs::remove_dir(data.path().join("links")).unwrap();
+    let response = proxy.generate(wish(json!({"response_format": "url"}))).await;
+    assert_eq!(response.status(), 500);
+    assert_eq!(header(response.headers(), "x-should-retry"), "false");
+    let message = &response.json().await.unwrap()["error"]["message"];
+    insta::assert_snapshot!(message.as_str().unwrap(), @"the picture was painted, but could not be kept for its link. The log says why: the folder of links may be full, or their bucket out of reach. Ask for 'b64_json', which needs neither");
+    assert_eq!(proxy.calls().len(), 1);
 }
 
 #[tokio::test]
