@@ -281,13 +281,15 @@ impl Lexer {
     }
 }
 
-/// How many bytes at the beginning are all `plain`: in long blocks with the widest vectors that the processor has, and a
-/// short rest.
+/// How many bytes at the beginning are all `plain`: in blocks, long and short ones, with the widest vectors that the
+/// processor has, and the rest one by one.
 fn stretch(input: &[u8], plain: impl Fn(u8) -> bool) -> usize {
     let level = Level::new();
-    let long = dispatch!(level, simd => simd.vectorize(#[inline(always)] || blocks::<256>(input, &plain)));
-    let short = long + blocks::<32>(&input[long..], &plain);
-    short + input[short..].iter().take_while(|byte| plain(**byte)).count()
+    let whole = dispatch!(level, simd => simd.vectorize(#[inline(always)] || {
+        let long = blocks::<1024>(input, &plain);
+        long + blocks::<64>(&input[long..], &plain)
+    }));
+    whole + input[whole..].iter().take_while(|byte| plain(**byte)).count()
 }
 
 /// The same in whole blocks, which are judged without a branch: the compiler makes vector instructions of it, of the kind
