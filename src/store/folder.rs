@@ -3,7 +3,7 @@
 //! Must not remove what has a name of another kind, or hold a picture.
 
 use std::fs::{self, DirBuilder};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,9 +12,10 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::TempPath;
 use tokio::fs::File;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::Name;
+use super::write_behind::WriteBehind;
 use crate::clock::Clock;
 
 /// How names of pictures end that are not whole.
@@ -60,7 +61,7 @@ impl Folder {
 
     pub(super) fn writer(&self) -> io::Result<Writer> {
         let (file, path) = tempfile::Builder::new().suffix(PART).tempfile_in(&self.path)?.into_parts();
-        Ok(Writer { folder: self.clone(), file: file.into(), path, under_way: None })
+        Ok(Writer { folder: self.clone(), file: WriteBehind::new(file), path, length: 0 })
     }
 
     /// The file of a picture, if it is there.
@@ -79,22 +80,19 @@ impl Folder {
 
     /// Removes what has expired and what a crash has left; then, if there is too much, the oldest.
     pub(super) async fn clean(&self) -> io::Result<()> {
-        self.sweep_if(|_| true).await
-    }
-
-    /// Cleans where there is too much. Those who find it out together wait for the one whose turn it is.
-    pub(super) async fn make_room(&self) -> io::Result<()> {
-        self.sweep_if(Bounds::are_passed).await
-    }
-
-    /// Sweeps, if that is still needed when its turn has come.
-    async fn sweep_if(&self, needed: fn(&Bounds) -> bool) -> io::Result<()> {
         let folder = self.clone();
-        let sweep = move || {
-            let _turn = folder.bounds.turn.lock().unwrap_or_else(PoisonError::into_inner);
-            if needed(&folder.bounds) { folder.sweep() } else { Ok(()) }
-        };
-        spawn_blocking(sweep).await.map_err(io::Error::other)?
+        spawn_blocking(move || folder.sweep_if(|_| true)).await.map_err(io::Error::other)?
+    }
+
+    /// Cleans where there is too much; waits for the disk.
+    pub(super) fn make_room(&self) -> io::Result<()> {
+        if self.bounds.are_passed() { self.sweep_if(Bounds::are_passed) } else { Ok(()) }
+    }
+
+    /// Sweeps, if that is still needed when its turn has come: those who find it out together wait for the first.
+    fn sweep_if(&self, needed: fn(&Bounds) -> bool) -> io::Result<()> {
+        let _turn = self.bounds.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if needed(&self.bounds) { self.sweep() } else { Ok(()) }
     }
 
     fn sweep(&self) -> io::Result<()> {
@@ -148,47 +146,32 @@ fn remove(path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub(super) struct Writer {
     folder: Folder,
-    file: Arc<fs::File>,
+    file: WriteBehind,
     path: TempPath,
-    /// The last bytes, on their way into the file. What they are in comes back empty.
-    under_way: Option<JoinHandle<io::Result<Vec<u8>>>>,
+    /// In bytes.
+    length: u64,
 }
 
 impl Writer {
-    /// Waits for the bytes before, not for these.
+    /// Takes the bytes, and leaves none behind.
     pub(super) async fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        let spare = self.written().await?;
-        let (file, mut bytes) = (Arc::clone(&self.file), std::mem::replace(bytes, spare));
-        self.under_way = Some(spawn_blocking(move || {
-            (&*file).write_all(&bytes)?;
-            bytes.clear();
-            Ok(bytes)
-        }));
-        Ok(())
+        self.length += bytes.len() as u64;
+        self.file.write(std::mem::take(bytes)).await
     }
 
-    async fn written(&mut self) -> io::Result<Vec<u8>> {
-        match self.under_way.take() {
-            Some(writing) => writing.await.map_err(io::Error::other)?,
-            None => Ok(Vec::new()),
-        }
-    }
-
-    pub(super) async fn finish(mut self, last: Vec<u8>, name: Name) -> io::Result<()> {
-        self.written().await?;
-        let Self { folder, file, path, .. } = self;
+    pub(super) async fn finish(self, last: Vec<u8>, name: Name) -> io::Result<()> {
+        let Self { folder, file, path, length } = self;
+        let length = length + last.len() as u64;
         let (target, now) = (folder.path.join(name.to_string()), folder.clock.now());
-        let persist = move || {
-            (&*file).write_all(&last)?;
+        let persist = move |file: &fs::File| {
             // Its age is told by the clock of this process, like that of its links.
             file.set_modified(now)?;
             // A machine that loses power must not find half a picture under a whole one's name.
             file.sync_all()?;
             path.persist(target)?;
-            Ok::<_, io::Error>(file.metadata()?.len())
+            folder.bounds.held.fetch_add(length, Ordering::Relaxed);
+            folder.make_room()
         };
-        let length = spawn_blocking(persist).await.map_err(io::Error::other)??;
-        folder.bounds.held.fetch_add(length, Ordering::Relaxed);
-        if folder.bounds.are_passed() { folder.make_room().await } else { Ok(()) }
+        file.finish(last, persist).await
     }
 }

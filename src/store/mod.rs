@@ -9,6 +9,7 @@ mod kept;
 mod key;
 mod name;
 mod wire;
+mod write_behind;
 
 use std::fmt::Display;
 use std::path::PathBuf;
