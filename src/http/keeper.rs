@@ -1,6 +1,7 @@
 //! Puts a picture into the store while it passes, and says what its link is.
 //!
-//! Holds two pieces of a picture at most. Must not know whether a folder or a bucket keeps it.
+//! Holds one piece of a picture, beside those that the store has not written yet. Must not know whether a folder or a
+//! bucket keeps it.
 
 use std::sync::Arc;
 

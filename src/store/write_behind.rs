@@ -31,7 +31,7 @@ struct Work {
 struct Left {
     pieces: Vec<Vec<u8>>,
     ending: Option<Ending>,
-    /// Whether a thread will come back for more.
+    /// Whether a thread will come back for more. Stays so where one has failed: no other begins.
     is_under_way: bool,
 }
 
@@ -67,7 +67,7 @@ impl WriteBehind {
 
     async fn hand_over(&mut self, piece: Vec<u8>, ending: Option<Ending>) -> io::Result<()> {
         if self.work.add(piece, ending) {
-            // Whoever wrote before has found nothing left, or failed.
+            // Whoever wrote before found nothing left.
             self.done().await?;
             let work = Arc::clone(&self.work);
             self.thread = Some(spawn_blocking(move || work.carry_out()));
