@@ -28,7 +28,7 @@ pub struct Broken {
 }
 
 impl Broken {
-    /// What Bedrock sent is not whole, or no picture.
+    /// It broke for this reason. Callers hear that Bedrock's answer was not whole.
     pub fn new(why: impl Into<String>) -> Self {
         Self { why: why.into(), failure: Failure::Upstream { paid: true } }
     }
