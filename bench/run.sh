@@ -19,24 +19,29 @@ for tool in cargo python3 openssl; do command -v "$tool" >/dev/null || fail "$to
 
 unpacked() { find "$home/root" -type f -path "*bin/$1" -print -quit; }
 
-# A program of Debian's, unpacked beside the others where it is not installed.
+# A program of Debian's as bin/NAME. Where it is not installed it is unpacked, and finds the libraries unpacked with it.
 fetch() { # its name, its packages
   local name=$1
   shift
   [[ -x $home/bin/$name ]] && return
   mkdir -p "$home/bin" "$home/root"
   local found
-  found=$(command -v "$name" || unpacked "$name")
-  if [[ -z $found ]]; then
+  if found=$(command -v "$name"); then
+    ln -sf "$found" "$home/bin/$name"
+  else
     command -v apt-get >/dev/null || fail "$name is missing, and this is no Debian to fetch it from"
     echo "fetching $name"
     bench/unpack.sh "$home/root" "$@" >"$home/fetch.log" 2>&1 ||
       fail "$name cannot be fetched: $(tail -1 "$home/fetch.log")"
-    found=$(unpacked "$name")
+    printf '#!/bin/sh\nLD_LIBRARY_PATH=$(echo "%s"/usr/lib/*-linux-gnu) exec "%s" "$@"\n' \
+      "$home/root" "$(unpacked "$name")" >"$home/bin/$name"
+    chmod +x "$home/bin/$name"
   fi
   # Whether its libraries are there shows only when it runs.
-  "$found" -v >/dev/null 2>&1 || fail "$found does not run: apt-get install $name"
-  ln -sf "$found" "$home/bin/$name"
+  if ! "$home/bin/$name" -v >/dev/null 2>&1; then
+    rm "$home/bin/$name"
+    fail "$name does not run: apt-get install $name"
+  fi
 }
 fetch nginx nginx
 fetch haproxy haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1
