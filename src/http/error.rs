@@ -272,6 +272,7 @@ impl From<Failure> for ApiError {
                 not_stored("Easel could not keep an upload. The log says why: the folder for uploads may be full")
             }
             Failure::Unkept => Self { never_again: true, paid: true, ..not_stored(UNKEPT) },
+            Failure::Unspooled => Self { never_again: true, paid: true, ..not_stored(UNSPOOLED) },
             Failure::Gone(remedy) => {
                 let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", remedy);
                 Self { param: Some("model".into()), ..error }
@@ -299,6 +300,9 @@ fn rate_limited(message: String, wait: Duration) -> ApiError {
 
 const UNKEPT: &str = "the picture was painted, but could not be kept for its link. The log says why: the folder of links may \
                       be full, or their bucket out of reach. Ask for 'b64_json', which needs neither";
+
+const UNSPOOLED: &str = "the picture was painted, but could not be encoded anew. The log says why: the folder for uploads \
+                         may be full. Leave out 'output_format' and 'output_compression' to have it as it is painted";
 
 fn not_stored(message: &str) -> ApiError {
     ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "storage_error", message)

@@ -53,6 +53,8 @@ pub enum Failure {
     Storage,
     /// The operator's: a picture was painted and could not be put behind a link. The log says why.
     Unkept,
+    /// The operator's: a picture was painted and could not be spooled, to be encoded anew. The log says why.
+    Unspooled,
 }
 
 /// How long a caller is told to wait when Bedrock does not say.
@@ -114,6 +116,7 @@ impl Failure {
             Self::Unavailable(_) | Self::Upstream { .. } => "a picture did not come: Bedrock failed",
             Self::Storage => "a picture did not come: an upload could not be kept, see the log",
             Self::Unkept => "a picture did not come: it could not be kept, see the log",
+            Self::Unspooled => "a picture did not come: it could not be encoded anew, see the log",
             Self::UnknownModel { .. } | Self::NotServed(_) | Self::Unsupported(_) | Self::Invalid(_) => {
                 "a picture did not come: it could not be asked for"
             }

@@ -37,6 +37,11 @@ impl Broken {
     pub fn unkept(why: impl Into<String>) -> Self {
         Self { why: why.into(), failure: Failure::Unkept }
     }
+
+    /// The picture came, and could not be spooled to be encoded anew.
+    pub fn unspooled(why: impl Into<String>) -> Self {
+        Self { why: why.into(), failure: Failure::Unspooled }
+    }
 }
 
 /// A reply whose first picture has begun.

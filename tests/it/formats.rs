@@ -110,6 +110,20 @@ async fn every_form_of_reply_has_the_encoding() {
 }
 
 #[tokio::test]
+async fn a_picture_that_cannot_be_spooled_is_an_error_that_says_so() {
+    let (data, spool) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let proxy = TestProxy::with(NOVA).data_dir(data.path()).spool(spool.path()).start().await;
+    spool.close().unwrap();
+    let response = proxy.generate(wish(json!({"output_format": "webp", "response_format": "url"}))).await;
+    assert_eq!(response.status(), 500);
+    assert_eq!(header(response.headers(), "x-should-retry"), "false");
+    let error = &response.json().await.unwrap()["error"];
+    assert_eq!(error["code"], "storage_error");
+    insta::assert_snapshot!(error["message"].as_str().unwrap(), @"the picture was painted, but could not be encoded anew. The log says why: the folder for uploads may be full. Leave out 'output_format' and 'output_compression' to have it as it is painted");
+    assert_eq!(proxy.calls().len(), 1);
+}
+
+#[tokio::test]
 async fn jpeg_has_no_transparency_and_says_so() {
     let mut picture = RgbaImage::from_pixel(16, 16, Rgba([200, 0, 0, 255]));
     (0..16).for_each(|x| picture.put_pixel(x, 0, Rgba([0, 0, 0, 0])));

@@ -5,7 +5,7 @@ pub(crate) mod child;
 pub(crate) mod form;
 pub(crate) mod service;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use easel::catalog::Catalog;
@@ -52,6 +52,7 @@ pub(crate) struct Builder {
     root_path: Option<String>,
     tls: Option<Tls>,
     certificates: Vec<reqwest::Certificate>,
+    spool: PathBuf,
     clock: Clock,
 }
 
@@ -111,6 +112,12 @@ impl Builder {
         self.env("EASEL_DATA_DIR", path.to_str().unwrap())
     }
 
+    /// Spools uploads, and pictures to be encoded anew, into this folder.
+    pub(crate) fn spool(mut self, path: &Path) -> Self {
+        self.spool = path.to_owned();
+        self
+    }
+
     /// Another time for Easel than the tests' own.
     pub(crate) fn clock(mut self, clock: Clock) -> Self {
         self.clock = clock;
@@ -146,8 +153,7 @@ impl Builder {
         let address = "127.0.0.1:0".parse().unwrap();
         let https = self.tls.is_some();
         let (root_path, certificates) = (self.root_path, self.certificates);
-        let (tls, spool) = (self.tls, std::env::temp_dir());
-        let clock = self.clock;
+        let (tls, spool, clock) = (self.tls, self.spool, self.clock);
         let options =
             Options { config, address, clock, chance, root_path, tls, certificates, spool, traces: Default::default() };
         let server = Server::bind(options).await.unwrap();
@@ -175,6 +181,7 @@ impl TestProxy {
             root_path: None,
             tls: None,
             certificates: Vec::new(),
+            spool: std::env::temp_dir(),
             clock: clock(),
         }
     }
