@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tempfile::TempPath;
+use tempfile::{NamedTempFile, TempPath};
 use tokio::fs::File;
 use tokio::task::spawn_blocking;
 
@@ -53,15 +53,24 @@ impl Folder {
     /// can be written.
     pub(super) fn open(data_dir: &Path, max_bytes: u64, life: Duration, clock: Clock) -> io::Result<Self> {
         let path = data_dir.join("links");
-        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        make(&path)?;
         tempfile::tempfile_in(&path)?;
         let bounds = Bounds { max_bytes, held: AtomicU64::new(0), turn: Mutex::new(()) };
         Ok(Self { path: path.into(), life, clock, bounds: Arc::new(bounds) })
     }
 
     pub(super) fn writer(&self) -> io::Result<Writer> {
-        let (file, path) = tempfile::Builder::new().suffix(PART).tempfile_in(&self.path)?.into_parts();
+        let part = match self.part() {
+            // Somebody has cleared the data folder away.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => make(&self.path).and_then(|()| self.part()),
+            part => part,
+        };
+        let (file, path) = part?.into_parts();
         Ok(Writer { folder: self.clone(), file: WriteBehind::new(file), path, length: 0 })
+    }
+
+    fn part(&self) -> io::Result<NamedTempFile> {
+        tempfile::Builder::new().suffix(PART).tempfile_in(&self.path)
     }
 
     /// The file of a picture, if it is there.
@@ -133,6 +142,10 @@ impl Folder {
         self.bounds.held.store(held, Ordering::Relaxed);
         Ok(())
     }
+}
+
+fn make(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn remove(path: &Path) -> io::Result<()> {

@@ -209,12 +209,25 @@ async fn a_picture_that_cannot_be_kept_is_an_error_that_says_so() {
     let data = TempDir::new().unwrap();
     let proxy = TestProxy::with(CORE).data_dir(data.path()).start().await;
     fs::remove_dir(data.path().join("links")).unwrap();
+    fs::write(data.path().join("links"), "in the way").unwrap();
     let response = proxy.generate(wish(json!({"response_format": "url"}))).await;
     assert_eq!(response.status(), 500);
     assert_eq!(header(response.headers(), "x-should-retry"), "false");
     let message = &response.json().await.unwrap()["error"]["message"];
     insta::assert_snapshot!(message.as_str().unwrap(), @"the picture was painted, but could not be kept for its link. The log says why: the folder of links may be full, or their bucket out of reach. Ask for 'b64_json', which needs neither");
     assert_eq!(proxy.calls().len(), 1);
+}
+
+#[tokio::test]
+async fn a_folder_that_was_cleared_away_is_made_again() {
+    let home = TempDir::new().unwrap();
+    let data = home.path().join("data");
+    let proxy = TestProxy::with(CORE).script(["tiny"]).data_dir(&data).start().await;
+    fs::remove_dir_all(&data).unwrap();
+    let reply = ask(&proxy, json!({})).await;
+    let response = proxy.client.get(reply["data"][0]["url"].as_str().unwrap()).send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(fs::metadata(data.join("links")).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[tokio::test]
