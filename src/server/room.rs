@@ -19,6 +19,10 @@ use tokio_rustls::server::TlsStream;
 /// for, so that a piece fits.
 const UNSENT: u32 = 1 << 20;
 
+/// A congestion control that sends as soon as it may. Linux has this one always, and gives it to everybody.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNTIMED: &str = "reno";
+
 /// What a connection and the reply that goes over it know together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Room(Arc<Known>);
@@ -86,7 +90,23 @@ pub(super) fn prepare(stream: &TcpStream) {
     // Small replies must not wait for the kernel to fill a packet.
     let _ = stream.set_nodelay(true);
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(UNSENT);
+    {
+        let socket = socket2::SockRef::from(stream);
+        let _ = socket.set_tcp_notsent_lowat(UNSENT);
+        // Where the system's is BBR, which suits a network, it would set a timer for each packet.
+        if is_of_this_machine(stream) {
+            let _ = socket.set_tcp_congestion(UNTIMED.as_bytes());
+        }
+    }
+}
+
+/// Whether what is sent leaves no network card.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_of_this_machine(stream: &TcpStream) -> bool {
+    match (stream.local_addr(), stream.peer_addr()) {
+        (Ok(here), Ok(there)) => here.ip() == there.ip(),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +149,23 @@ mod tests {
         };
         tokio::join!(wait, take);
         assert_eq!(taken, [7].repeat(held));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn the_system_says_how_callers_elsewhere_are_sent_to() {
+        let control = |socket: socket2::SockRef<'_>| String::from_utf8(socket.tcp_congestion().unwrap()).unwrap();
+        // From 127.0.0.1: the second is another address, as if it were another machine's.
+        for (address, is_here) in [("127.0.0.1:0", true), ("127.0.0.2:0", false)] {
+            let listener = TcpListener::bind(address).await.unwrap();
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            let _caller = socket.connect(listener.local_addr().unwrap()).await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            prepare(&stream);
+            let expected = if is_here { UNTIMED.to_owned() } else { control((&listener).into()) };
+            assert_eq!(control((&stream).into()).trim_end_matches('\0'), expected.trim_end_matches('\0'));
+        }
     }
 
     #[tokio::test]
