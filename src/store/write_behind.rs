@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -103,8 +103,21 @@ impl Work {
         left.is_under_way.then(|| (mem::take(&mut left.pieces), left.ending.take()))
     }
 
+    /// Asks the file system for the room of all pieces at once, where it can tell. Else it looks for each page's when it is
+    /// written, which takes longer; and where there is none, writing will say so.
+    fn reserve(&self, pieces: &[Vec<u8>]) -> io::Result<()> {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            use rustix::fs::{FallocateFlags, fallocate};
+            let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+            let _ = fallocate(&self.file, FallocateFlags::KEEP_SIZE, (&self.file).stream_position()?, length);
+        }
+        Ok(())
+    }
+
     fn carry_out(&self) -> io::Result<()> {
         while let Some((pieces, ending)) = self.next() {
+            self.reserve(&pieces)?;
             for piece in pieces {
                 (&self.file).write_all(&piece)?;
             }
