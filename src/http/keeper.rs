@@ -11,8 +11,9 @@ use crate::router::Broken;
 use crate::store::{Error, Writer};
 use crate::unbase64::{Decoder, NotBase64};
 
-/// What goes to the store at once, in bytes. Each time a thread is woken that may wait for a disk.
-const PIECE: usize = 512 * 1024;
+/// What goes to the store at once has so many bytes, at least: enough to tell what a picture is. Long pieces go as they are,
+/// for to put them together would be to copy them.
+const PIECE: usize = 4096;
 
 /// Keeps one picture after the other.
 pub(super) struct Keeper {
@@ -21,7 +22,7 @@ pub(super) struct Keeper {
     decoder: Decoder,
     /// What the store does not have yet.
     held: Vec<u8>,
-    /// Of a picture that is longer than one piece.
+    /// Of a picture whose first piece has gone there.
     writer: Option<Writer>,
 }
 
@@ -40,14 +41,12 @@ impl Keeper {
 
     /// A stretch of the picture, base64.
     pub(super) async fn bytes(&mut self, base64: &[u8]) -> Result<(), Broken> {
-        self.decoder.feed_into(base64, &mut self.held).map_err(malformed)?;
-        if self.held.len() < PIECE {
-            return Ok(());
+        if self.held.len() >= PIECE {
+            let mut writer = self.writer()?;
+            writer.write(std::mem::take(&mut self.held)).await.map_err(not_kept)?;
+            self.writer = Some(writer);
         }
-        let mut writer = self.writer()?;
-        writer.write(&mut self.held).await.map_err(not_kept)?;
-        self.writer = Some(writer);
-        Ok(())
+        self.decoder.feed_into(base64, &mut self.held).map_err(malformed)
     }
 
     /// The picture is whole: its link.

@@ -112,8 +112,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn write(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
-        let mut left = bytes.as_slice();
+    pub(super) async fn write(&mut self, piece: &[u8]) -> Result<(), Error> {
+        let mut left = piece;
         while self.held.len() + left.len() >= PART {
             let (now, later) = left.split_at(PART - self.held.len());
             self.held.extend_from_slice(now);
@@ -121,7 +121,6 @@ impl Writer {
             self.send_part().await?;
         }
         self.held.extend_from_slice(left);
-        bytes.clear();
         Ok(())
     }
 

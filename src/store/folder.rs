@@ -166,10 +166,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Takes the bytes, and leaves none behind.
-    pub(super) async fn write(&mut self, bytes: &mut Vec<u8>) -> io::Result<()> {
-        self.length += bytes.len() as u64;
-        self.file.write(std::mem::take(bytes)).await
+    pub(super) async fn write(&mut self, piece: Vec<u8>) -> io::Result<()> {
+        self.length += piece.len() as u64;
+        self.file.write(piece).await
     }
 
     pub(super) async fn finish(self, last: Vec<u8>, name: Name) -> io::Result<()> {

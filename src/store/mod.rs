@@ -190,20 +190,20 @@ impl Links {
 }
 
 impl Writer {
-    /// Takes bytes, and leaves what they were in empty. That they could not be written may be said later.
-    pub async fn write(&mut self, bytes: &mut Vec<u8>) -> Result<(), Error> {
+    /// Takes a piece. That it could not be written may be said later.
+    pub async fn write(&mut self, piece: Vec<u8>) -> Result<(), Error> {
         match &mut self.place {
-            Writing::Folder(writer) => writer.write(bytes).await.map_err(Error::new),
-            Writing::Bucket(writer) => writer.write(bytes).await,
+            Writing::Folder(writer) => writer.write(piece).await.map_err(Error::new),
+            Writing::Bucket(writer) => writer.write(&piece).await,
         }
     }
 
-    /// The picture is whole with these.
-    pub async fn finish(self, mut last: Vec<u8>) -> Result<Name, Error> {
+    /// The picture is whole with this.
+    pub async fn finish(self, last: Vec<u8>) -> Result<Name, Error> {
         match self.place {
             Writing::Folder(writer) => writer.finish(last, self.name).await.map_err(Error::new)?,
             Writing::Bucket(mut writer) => {
-                writer.write(&mut last).await?;
+                writer.write(&last).await?;
                 writer.finish().await?;
             }
         }

@@ -1,15 +1,18 @@
 //! Writes a file away from the async threads. A thread that writes goes on with what has come meanwhile, for to wake one
 //! takes longer than to write.
 //!
-//! Must not know what is written; holds three pieces at most.
+//! Must not know what is written, nor copy it; holds three batches at most.
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io::{self, IoSlice, Seek, Write};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::{JoinHandle, spawn_blocking};
+
+/// Bytes that are handed over at once, at least. File systems take long stretches more cheaply, too.
+const BATCH: usize = 512 * 1024;
 
 /// What is done with a file that is whole.
 type Ending = Box<dyn FnOnce(&File) -> io::Result<()> + Send>;
@@ -17,7 +20,11 @@ type Ending = Box<dyn FnOnce(&File) -> io::Result<()> + Send>;
 /// A file being written.
 pub(super) struct WriteBehind {
     work: Arc<Work>,
-    /// The thread that does it.
+    /// What has not been handed over.
+    held: Vec<Vec<u8>>,
+    /// The bytes in it.
+    length: usize,
+    /// The thread that does the work.
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -43,30 +50,38 @@ impl fmt::Debug for WriteBehind {
 
 impl WriteBehind {
     pub(super) fn new(file: File) -> Self {
-        Self { work: Arc::new(Work { file, left: Mutex::default() }), thread: None }
+        let work = Arc::new(Work { file, left: Mutex::default() });
+        Self { work, held: Vec::new(), length: 0, thread: None }
     }
 
-    /// Hands over a piece; waits as long as one waits already. An error may be that of a piece before, and is said once:
-    /// nothing is written after it.
+    /// Takes a piece; where that makes a batch, waits as long as one waits already. An error may be that of a piece before,
+    /// and is said once: nothing is written after it.
     pub(super) async fn write(&mut self, piece: Vec<u8>) -> io::Result<()> {
+        self.length += piece.len();
+        self.held.push(piece);
+        if self.length < BATCH {
+            return Ok(());
+        }
         if !self.work.left().pieces.is_empty() {
             self.done().await?;
         }
-        self.hand_over(piece, None).await
+        self.hand_over(None).await
     }
 
-    /// Hands over the last piece, and waits until all are written and the ending is done.
+    /// Takes the last piece, and waits until all are written and the ending is done.
     pub(super) async fn finish(
         mut self,
         last: Vec<u8>,
         ending: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
-        self.hand_over(last, Some(Box::new(ending))).await?;
+        self.held.push(last);
+        self.hand_over(Some(Box::new(ending))).await?;
         self.done().await
     }
 
-    async fn hand_over(&mut self, piece: Vec<u8>, ending: Option<Ending>) -> io::Result<()> {
-        if self.work.add(piece, ending) {
+    async fn hand_over(&mut self, ending: Option<Ending>) -> io::Result<()> {
+        self.length = 0;
+        if self.work.add(mem::take(&mut self.held), ending) {
             // Whoever wrote before found nothing left.
             self.done().await?;
             let work = Arc::clone(&self.work);
@@ -89,9 +104,9 @@ impl Work {
     }
 
     /// Whether a thread has to begin.
-    fn add(&self, piece: Vec<u8>, ending: Option<Ending>) -> bool {
+    fn add(&self, mut pieces: Vec<Vec<u8>>, ending: Option<Ending>) -> bool {
         let mut left = self.left();
-        left.pieces.push(piece);
+        left.pieces.append(&mut pieces);
         left.ending = ending;
         !mem::replace(&mut left.is_under_way, true)
     }
@@ -103,24 +118,34 @@ impl Work {
         left.is_under_way.then(|| (mem::take(&mut left.pieces), left.ending.take()))
     }
 
-    /// Asks the file system for the room of all pieces at once, where it can tell. Else it looks for each page's when it is
-    /// written, which takes longer; and where there is none, writing will say so.
-    fn reserve(&self, pieces: &[Vec<u8>]) -> io::Result<()> {
+    fn write(&self, pieces: &[Vec<u8>]) -> io::Result<()> {
+        let mut file = &self.file;
+        // A file system that can find the room for all of it at once need not look for each page's. Where there is none,
+        // or it cannot, writing will tell.
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
             use rustix::fs::{FallocateFlags, fallocate};
             let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-            let _ = fallocate(&self.file, FallocateFlags::KEEP_SIZE, (&self.file).stream_position()?, length);
+            let _ = fallocate(file, FallocateFlags::KEEP_SIZE, file.stream_position()?, length);
+        }
+        let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut left = &mut slices[..];
+        // Lets go of those that are empty.
+        IoSlice::advance_slices(&mut left, 0);
+        while !left.is_empty() {
+            match file.write_vectored(left) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => IoSlice::advance_slices(&mut left, written),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(())
     }
 
     fn carry_out(&self) -> io::Result<()> {
         while let Some((pieces, ending)) = self.next() {
-            self.reserve(&pieces)?;
-            for piece in pieces {
-                (&self.file).write_all(&piece)?;
-            }
+            self.write(&pieces)?;
             if let Some(ending) = ending {
                 ending(&self.file)?;
             }
@@ -138,20 +163,22 @@ mod tests {
     async fn pieces_come_in_order_and_the_ending_last() {
         let mut file = tempfile::tempfile().unwrap();
         let mut behind = WriteBehind::new(file.try_clone().unwrap());
-        for piece in 0..100_u8 {
-            behind.write(vec![piece; 1000]).await.unwrap();
+        // Some are empty, and some a batch alone.
+        let pieces: Vec<_> = (0..40_u8).map(|piece| vec![piece; BATCH / 16 * (usize::from(piece) % 20)]).collect();
+        for piece in &pieces {
+            behind.write(piece.clone()).await.unwrap();
         }
         let (said, length) = tokio::sync::oneshot::channel();
         let ending = |file: &File| {
             said.send(file.metadata()?.len()).unwrap();
             Ok(())
         };
-        behind.finish(vec![100; 1000], ending).await.unwrap();
-        assert_eq!(length.await.unwrap(), 101_000);
-        let (mut written, expected) = (Vec::new(), (0..=100_u8).flat_map(|piece| [piece; 1000]));
-        io::Seek::rewind(&mut file).unwrap();
+        behind.finish(b"the end".to_vec(), ending).await.unwrap();
+        let (mut written, expected) = (Vec::new(), [&pieces.concat()[..], b"the end"].concat());
+        assert_eq!(length.await.unwrap(), expected.len() as u64);
+        file.rewind().unwrap();
         file.read_to_end(&mut written).unwrap();
-        assert!(written.into_iter().eq(expected));
+        assert!(written == expected);
     }
 
     #[tokio::test]
@@ -161,9 +188,9 @@ mod tests {
         assert!(read_only().finish(vec![1], |_| Ok(())).await.is_err());
         let mut behind = read_only();
         let mut write = async || {
-            behind.write(vec![1]).await?;
-            behind.write(vec![2]).await?;
-            behind.write(vec![3]).await
+            behind.write(vec![1; BATCH]).await?;
+            behind.write(vec![2; BATCH]).await?;
+            behind.write(vec![3; BATCH]).await
         };
         assert!(write().await.is_err());
         let failing = |_: &File| Err(io::ErrorKind::StorageFull.into());
