@@ -3,6 +3,7 @@
 //! Must not know what is answered.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower::ServiceExt;
 
@@ -35,6 +37,19 @@ const IDLE: Duration = Duration::from_secs(400);
 
 /// What a connection reads ahead, and what it holds of a reply that is not taken. A head may be as long.
 const BUFFER: usize = 64 * 1024;
+
+/// Connections that may wait to be accepted, if the kernel allows so many (`net.core.somaxconn`). Whoever finds no room asks
+/// again after a second.
+const BACKLOG: u32 = 4096;
+
+/// Listens on an address.
+pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A start must not wait for the connections of the last to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
 
 /// An open connection, until this is dropped.
 struct Open {
@@ -141,5 +156,21 @@ impl HttpBody for Answer {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::future::join_all;
+    use tokio::net::TcpStream;
+
+    #[tokio::test]
+    async fn a_burst_of_callers_is_let_in() {
+        let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        // None is accepted meanwhile, so that all have to wait.
+        let callers = join_all((0..300).map(|_| TcpStream::connect(address))).await;
+        assert!(callers.iter().all(Result::is_ok), "some ask in vain for two minutes");
     }
 }

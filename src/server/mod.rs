@@ -130,7 +130,7 @@ impl Server {
             started: clock.unix(),
         };
         let app = ground.build(&config, None)?;
-        let listener = TcpListener::bind(address).await.map_err(|error| StartError::Listen { address, error })?;
+        let listener = accept::listen(address).map_err(|error| StartError::Listen { address, error })?;
         report(&config, clock);
         Ok(Self { listener, ground, current: Current::new(app), config: Arc::new(config) })
     }
