@@ -100,7 +100,7 @@ pub(super) fn prepare(stream: &TcpStream) {
     }
 }
 
-/// Whether what is sent leaves no network card.
+/// Whether what is sent stays on this machine.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn is_of_this_machine(stream: &TcpStream) -> bool {
     match (stream.local_addr(), stream.peer_addr()) {
