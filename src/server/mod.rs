@@ -160,7 +160,8 @@ impl Server {
         let at_once = at_once.shared();
         let stop = pause(ground.clone(), current.clone(), stop, at_once.clone());
         let most = config.serving.max_connections;
-        let listener = listener.tap_io(|stream| room::prepare(stream));
+        let metrics = ground.metrics.clone();
+        let listener = listener.tap_io(move |stream| room::prepare(stream, metrics.serving.connections.get()));
         let connections = match ground.tls.clone() {
             Some(tls) => accept::accept(TlsListener::new(listener, tls)?, current.clone(), most, stop).await,
             None => accept::accept(listener, current.clone(), most, stop).await,

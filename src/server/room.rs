@@ -23,6 +23,10 @@ const UNSENT: u32 = 1 << 20;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNTIMED: &str = "reno";
 
+/// Where more connections are open, to send at once takes more than to send by the clock.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const FEW: i64 = 32;
+
 /// What a connection and the reply that goes over it know together.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Room(Arc<Known>);
@@ -85,8 +89,8 @@ fn is_writable(stream: &TcpStream) -> bool {
     poll(&mut asked, Some(&Timespec::default())).map_or(true, |writable| writable > 0)
 }
 
-/// Sets up a caller's connection.
-pub(super) fn prepare(stream: &TcpStream) {
+/// Sets up a caller's connection, beside which so many others are open.
+pub(super) fn prepare(stream: &TcpStream, others: i64) {
     // Small replies must not wait for the kernel to fill a packet.
     let _ = stream.set_nodelay(true);
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -94,7 +98,7 @@ pub(super) fn prepare(stream: &TcpStream) {
         let socket = socket2::SockRef::from(stream);
         let _ = socket.set_tcp_notsent_lowat(UNSENT);
         // Where the system's is BBR, which suits a network, it would set a timer for each packet.
-        if is_of_this_machine(stream) {
+        if others < FEW && is_of_this_machine(stream) {
             let _ = socket.set_tcp_congestion(UNTIMED.as_bytes());
         }
     }
@@ -124,7 +128,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let caller = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stream, room) = (listener.accept().await.unwrap().0, Room::default());
-        prepare(&stream);
+        prepare(&stream, 0);
         (Patient::new(stream, Busy::default(), room.clone()), room, caller)
     }
 
@@ -153,17 +157,19 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn the_system_says_how_callers_elsewhere_are_sent_to() {
+    async fn callers_elsewhere_and_crowds_are_sent_to_as_the_system_says() {
         let control = |socket: socket2::SockRef<'_>| String::from_utf8(socket.tcp_congestion().unwrap()).unwrap();
-        // From 127.0.0.1: the second is another address, as if it were another machine's.
-        for (address, is_here) in [("127.0.0.1:0", true), ("127.0.0.2:0", false)] {
+        // From 127.0.0.1: the other is another address, as if it were another machine's.
+        for (address, others, at_once) in
+            [("127.0.0.1:0", 0, true), ("127.0.0.1:0", FEW, false), ("127.0.0.2:0", 0, false)]
+        {
             let listener = TcpListener::bind(address).await.unwrap();
             let socket = tokio::net::TcpSocket::new_v4().unwrap();
             socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
             let _caller = socket.connect(listener.local_addr().unwrap()).await.unwrap();
             let (stream, _) = listener.accept().await.unwrap();
-            prepare(&stream);
-            let expected = if is_here { UNTIMED.to_owned() } else { control((&listener).into()) };
+            prepare(&stream, others);
+            let expected = if at_once { UNTIMED.to_owned() } else { control((&listener).into()) };
             assert_eq!(control((&stream).into()).trim_end_matches('\0'), expected.trim_end_matches('\0'));
         }
     }
