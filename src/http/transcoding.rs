@@ -62,7 +62,7 @@ impl Transcoding {
     async fn next(&mut self, painting: &mut Painting) -> Result<Option<Event>, Broken> {
         loop {
             if let Some(pieces) = &mut self.pieces {
-                let piece = pieces.next().await.map_err(unspooled)?;
+                let piece = pieces.next().await.map_err(failed)?;
                 if piece.is_none() {
                     self.pieces = None;
                 }
@@ -78,7 +78,7 @@ impl Transcoding {
                 }
                 Some(Event::PictureBytes(base64)) => {
                     let bytes = self.decoder.feed(&base64).map_err(broken)?;
-                    self.spool.write(&bytes).await.map_err(unspooled)?;
+                    self.spool.write(&bytes).await.map_err(failed)?;
                 }
                 Some(Event::PictureEnds) => {
                     self.encode().await?;
@@ -91,10 +91,10 @@ impl Transcoding {
 
     async fn encode(&mut self) -> Result<(), Broken> {
         let rest = std::mem::take(&mut self.decoder).finish().map_err(broken)?;
-        self.spool.write(&rest).await.map_err(unspooled)?;
+        self.spool.write(&rest).await.map_err(failed)?;
         let spool = std::mem::replace(&mut self.spool, self.raster.spooler().spool());
-        let picture = spool.finish().await.map_err(unspooled)?;
-        let (picture, flattened) = self.raster.transcode(picture, self.to).await.map_err(unencoded)?;
+        let picture = spool.finish().await.map_err(failed)?;
+        let (picture, flattened) = self.raster.transcode(picture, self.to).await.map_err(failed)?;
         self.pieces = Some(picture.pieces());
         self.flattened |= flattened;
         Ok(())
@@ -106,14 +106,12 @@ fn broken(error: impl std::fmt::Display) -> Broken {
     Broken::new(format!("a picture cannot be encoded anew: {error}"))
 }
 
-/// The folder for uploads fails.
-fn unspooled(error: impl std::fmt::Display) -> Broken {
-    Broken::unspooled(format!("a picture cannot be spooled to be encoded anew: {error}"))
-}
-
-fn unencoded(error: raster::Error) -> Broken {
-    match error {
-        raster::Error::Picture(_) => broken(error),
-        raster::Error::Storage(_) => unspooled(error),
+/// Whether that is the picture's fault or the folder's for uploads.
+fn failed(error: impl Into<raster::Error>) -> Broken {
+    match error.into() {
+        raster::Error::Picture(unsupported) => broken(unsupported.message),
+        raster::Error::Storage(words) => {
+            Broken::unspooled(format!("a picture cannot be spooled to be encoded anew: {words}"))
+        }
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! Must not remove what has a name of another kind, or hold a picture.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +14,7 @@ use tokio::fs::File;
 use tokio::task::spawn_blocking;
 
 use super::Name;
+use super::disk::{make, remove};
 use super::write_behind::WriteBehind;
 use crate::clock::Clock;
 
@@ -141,17 +141,6 @@ impl Folder {
         }
         self.bounds.held.store(held, Ordering::Relaxed);
         Ok(())
-    }
-}
-
-fn make(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

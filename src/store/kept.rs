@@ -3,9 +3,9 @@
 //!
 //! Must not know who may have a reply, or hold one in memory.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, FileExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use tempfile::TempPath;
 use tokio::task::spawn_blocking;
+
+use super::disk::{make, remove};
 
 /// How names of bodies end.
 const BODY: &str = ".body";
@@ -72,7 +74,7 @@ impl Kept {
     /// can be written.
     pub fn open(data_dir: &Path) -> io::Result<Self> {
         let path = data_dir.join("kept");
-        DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
+        make(&path)?;
         tempfile::tempfile_in(&path)?;
         Ok(Self { path: path.into() })
     }
@@ -147,13 +149,6 @@ impl Kept {
 
     fn file(&self, name: &str, end: &str) -> PathBuf {
         self.path.join(format!("{name}{end}"))
-    }
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod bucket;
 mod chain;
+mod disk;
 mod folder;
 mod kept;
 mod key;
