@@ -32,7 +32,7 @@ pub(super) fn decrypt_by_ring(provider: &mut CryptoProvider) {
                 common: CipherSuiteCommon { ..theirs.common },
                 hkdf_provider: theirs.hkdf_provider,
                 aead_alg: Box::leak(Box::new(DecryptedByRing(theirs.aead_alg))),
-                quic: None,
+                quic: theirs.quic,
             })));
         }
     }
