@@ -21,17 +21,14 @@ use easel::catalog::Catalog;
 use easel::cli::{check, doctor, health, litellm_flags, token};
 use easel::config::{Config, Environment};
 use easel::emulator::{self, Emulator, Fault};
-use easel::server::{Options, Server, StartError, Tls, system_clock};
+use easel::server::{LAST_WORDS, Options, Server, StartError, Tls, system_clock};
 use easel::traces::Traces;
 use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Builder, Runtime};
 use tracing::level_filters::LevelFilter;
 
 /// Bad configuration or usage, as in BSD's `sysexits.h`.
 const UNUSABLE: u8 = check::UNUSABLE;
-
-/// What works off the async threads may take so long to end with the program.
-const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// OpenAI's image API on Amazon Bedrock, from the LiteLLM config you already have.
 #[derive(Debug, Parser)]
@@ -220,7 +217,7 @@ fn run(line: CommandLine, unused: &[String]) -> Result<ExitCode, Failed> {
         Some(Command::Health(address)) => runtime()?.block_on(run_health(&address, &env))?,
         Some(Command::Emulate(args)) => {
             logging::start(LevelFilter::INFO, logging::Form::Text).map_err(no_log)?;
-            runtime()?.block_on(run_emulator(args))?;
+            threads()?.block_on(run_emulator(args))?;
         }
         Some(Command::Serve(args)) => run_server(args, unused, &env, original)?,
         None => run_server(line.serve, unused, &env, original)?,
@@ -232,9 +229,18 @@ fn print(text: &[u8]) -> Result<(), Failed> {
     std::io::stdout().write_all(text).map_err(|error| failed(format!("cannot write: {error}")))
 }
 
-/// A thread for each core.
+/// This thread, which waits most of the time.
 fn runtime() -> Result<Runtime, Failed> {
-    Runtime::new().map_err(|error| failed(format!("cannot start threads: {error}")))
+    started(Builder::new_current_thread().enable_all().build())
+}
+
+/// A thread for each core.
+fn threads() -> Result<Runtime, Failed> {
+    started(Runtime::new())
+}
+
+fn started(runtime: std::io::Result<Runtime>) -> Result<Runtime, Failed> {
+    runtime.map_err(|error| failed(format!("cannot start threads: {error}")))
 }
 
 fn no_log(error: std::io::Error) -> Failed {
@@ -333,6 +339,7 @@ fn run_server(
         certificates: surroundings::certificates(env).map_err(unusable)?,
         spool: surroundings::temporary_folder(env),
         traces: traces.clone(),
+        workers: std::thread::available_parallelism().map_or(1, usize::from),
     };
     let runtime = runtime()?;
     let served = runtime.block_on(async {

@@ -18,7 +18,6 @@ mod sigv4;
 mod sts;
 
 use std::fmt;
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::Method;
@@ -26,6 +25,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Certificate;
 use secrecy::ExposeSecret;
+use thread_local::ThreadLocal;
 
 pub use control::{Listed, control_endpoint};
 use credentials::{Identities, Identity};
@@ -64,13 +64,16 @@ const MAX_ERROR_BODY: usize = 64 * 1024;
 pub struct Client {
     clock: Clock,
     identities: Identities,
-    /// Through the system's proxies. Made when first used: reading the CA certificates takes longer than starting.
-    outward: LazyHttp,
+    certificates: Vec<Certificate>,
+    /// Through the system's proxies.
+    outward: PerThread,
     /// To loopback, where a proxy would not find us.
-    loopback: LazyHttp,
+    loopback: PerThread,
 }
 
-type LazyHttp = LazyLock<Result<reqwest::Client, String>, Box<dyn FnOnce() -> Result<reqwest::Client, String> + Send>>;
+/// A client for each thread, for connections stay with the runtime that opened them, and each thread that answers callers
+/// has its own. Made when first used: reading the CA certificates takes longer than starting.
+type PerThread = ThreadLocal<Result<reqwest::Client, String>>;
 
 /// A request before it is signed.
 struct Outgoing<'a> {
@@ -90,12 +93,12 @@ impl fmt::Debug for Client {
 impl Client {
     /// A client that trusts the system's certificates and these (PEM).
     pub fn new(clock: Clock, extra_certificates: Vec<Certificate>) -> Self {
-        let certificates = extra_certificates.clone();
         Self {
             clock,
             identities: Identities::default(),
-            outward: LazyLock::new(Box::new(move || http_client(certificates, true))),
-            loopback: LazyLock::new(Box::new(move || http_client(extra_certificates, false))),
+            certificates: extra_certificates,
+            outward: ThreadLocal::new(),
+            loopback: ThreadLocal::new(),
         }
     }
 
@@ -138,7 +141,8 @@ impl Client {
     /// The HTTP client for an address.
     fn http(&self, url: &reqwest::Url) -> Result<&reqwest::Client, Error> {
         let here = url.host_str().is_some_and(names_this_machine);
-        let http = if here { &self.loopback } else { &self.outward };
+        let clients = if here { &self.loopback } else { &self.outward };
+        let http = clients.get_or(|| http_client(self.certificates.clone(), !here));
         http.as_ref().map_err(|error| Error::local(Kind::Unreached, error))
     }
 

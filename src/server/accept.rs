@@ -20,15 +20,17 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
 use super::current::Current;
 use super::patient::{Answering, Busy, Patient};
-use super::room::{HasRoom, Room};
+use super::room::{self, HasRoom, Room};
+use super::tls::{Tls, shake_hands};
+use super::workers::Workers;
 use crate::metrics::Metrics;
 
 /// A connection between two requests is kept this long: longer than load balancers keep theirs, which would else send a
@@ -71,39 +73,56 @@ impl Drop for Open {
 }
 
 /// Answers on every connection until `stop` is ready. What is under way then is waited for by the answer.
-pub(super) async fn accept<L>(
-    mut listener: L,
+pub(super) async fn accept(
+    mut listener: TcpListener,
+    tls: Option<Tls>,
     current: Arc<Current>,
+    workers: &Workers,
     most: u32,
     stop: impl Future<Output = ()>,
-) -> GracefulShutdown
-where
-    L: Listener<Addr = SocketAddr>,
-    L::Io: HasRoom + Unpin,
-{
+) -> GracefulShutdown {
     let (graceful, metrics) = (GracefulShutdown::new(), current.app().metrics.clone());
     let places = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
+    let accepting = watch::Sender::new(());
     let mut stop = std::pin::pin!(stop);
     loop {
         // Whoever is too many waits in the kernel's queue.
         let accepted = async {
             let permit = places.clone().acquire_owned().await.ok();
-            let (stream, from) = listener.accept().await;
-            ((stream, from), Open::new(permit, &metrics))
+            // Waits and goes on where the system has no more sockets for now.
+            (Listener::accept(&mut listener).await, permit)
         };
-        let ((stream, from), open) = tokio::select! {
+        let ((stream, from), permit) = tokio::select! {
             biased;
             () = &mut stop => return graceful,
             accepted = accepted => accepted,
         };
-        let connection = connection(stream, from, current.clone(), &graceful);
-        #[expect(clippy::disallowed_methods, reason = "it ends with its caller, and is waited for when Easel stops")]
-        tokio::spawn(async move {
+        room::prepare(&stream, metrics.serving.connections.get());
+        let open = Open::new(permit, &metrics);
+        // A runtime has to be told of what it shall wait for.
+        let Ok(stream) = stream.into_std() else { continue };
+        let (tls, current, watcher) = (tls.as_ref().map(Tls::current), current.clone(), graceful.watcher());
+        let (seat, closed) = (workers.seat(), closed(&accepting));
+        let runtime = seat.runtime.clone();
+        runtime.spawn(async move {
+            let _held = (open, seat);
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
             // A connection that breaks has had its say in the access line.
-            let _ = connection.await;
-            drop(open);
+            let _ = match tls {
+                None => connection(stream, from, current, watcher).await,
+                Some(tls) => match shake_hands(tls, stream, closed).await {
+                    Some(stream) => connection(stream, from, current, watcher).await,
+                    None => return,
+                },
+            };
         });
     }
+}
+
+/// Ready when no more connections are accepted.
+fn closed(accepting: &watch::Sender<()>) -> impl Future<Output = ()> + Send + use<> {
+    let mut accepting = accepting.subscribe();
+    async move { while accepting.changed().await.is_ok() {} }
 }
 
 /// One connection, with as many requests as its caller makes until it is to end.
@@ -111,7 +130,7 @@ fn connection<S>(
     stream: S,
     from: SocketAddr,
     current: Arc<Current>,
-    graceful: &GracefulShutdown,
+    watcher: Watcher,
 ) -> impl Future<Output = Result<(), hyper::Error>> + Send + use<S>
 where
     S: AsyncRead + AsyncWrite + HasRoom + Unpin + Send + 'static,
@@ -128,7 +147,7 @@ where
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(BUFFER);
-    graceful.watch(builder.serve_connection(stream, service))
+    watcher.watch(builder.serve_connection(stream, service))
 }
 
 /// A reply's body, asked for more when there is room; its connection is busy until it is dropped.
@@ -164,7 +183,6 @@ impl HttpBody for Answer {
 mod tests {
     use super::*;
     use futures_util::future::join_all;
-    use tokio::net::TcpStream;
 
     #[tokio::test]
     async fn a_burst_of_callers_is_let_in() {

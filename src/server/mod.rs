@@ -12,6 +12,7 @@ mod reload;
 mod room;
 mod tls;
 mod watch_keys;
+mod workers;
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +20,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use axum::serve::ListenerExt;
 use futures_util::FutureExt;
 use hyper_util::server::graceful::GracefulShutdown;
 use reqwest::Certificate;
@@ -30,7 +30,6 @@ use tokio_util::task::TaskTracker;
 pub use orders::{Orders, Stop};
 pub use reload::{Read, Source, Unusable};
 pub use tls::Tls;
-use tls::TlsListener;
 
 use crate::blob::Spooler;
 use crate::clock::Clock;
@@ -41,9 +40,13 @@ use crate::traces::Traces;
 use beside::{beside, report};
 use build::Ground;
 use current::Current;
+use workers::Workers;
 
 /// How long whoever asks for readiness needs to hear that Easel stops, and to send his requests elsewhere.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// What works off the async threads may take so long to end with the program.
+pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What a server is built from.
 #[derive(Debug)]
@@ -66,6 +69,8 @@ pub struct Options {
     pub spool: PathBuf,
     /// Where spans of requests go.
     pub traces: Traces,
+    /// Threads that answer callers, each on a core of its own; with 0 it is done where the server runs.
+    pub workers: usize,
 }
 
 /// A server that listens, and does not answer yet.
@@ -75,6 +80,7 @@ pub struct Server {
     ground: Ground,
     current: Arc<Current>,
     config: Arc<Config>,
+    workers: usize,
 }
 
 /// Why a server cannot start.
@@ -111,7 +117,7 @@ pub fn system_clock() -> Clock {
 impl Server {
     /// Builds everything and listens.
     pub async fn bind(options: Options) -> Result<Self, StartError> {
-        let Options { config, address, clock, chance, root_path, tls, certificates, spool, traces } = options;
+        let Options { config, address, clock, chance, root_path, tls, certificates, spool, traces, workers } = options;
         let ground = Ground {
             address,
             clock,
@@ -132,7 +138,7 @@ impl Server {
         let app = ground.build(&config, None)?;
         let listener = accept::listen(address).map_err(|error| StartError::Listen { address, error })?;
         report(&config, clock);
-        Ok(Self { listener, ground, current: Current::new(app), config: Arc::new(config) })
+        Ok(Self { listener, ground, current: Current::new(app), config: Arc::new(config), workers })
     }
 
     /// Where it listens.
@@ -143,7 +149,8 @@ impl Server {
     /// Answers until it is told to stop, then lets what is under way end. Every order is obeyed as it comes.
     pub async fn run(self, orders: Orders) -> io::Result<()> {
         let (scheme, address) = (self.ground.scheme, self.address()?);
-        let Self { listener, ground, current, config } = self;
+        let Self { listener, ground, current, config, workers } = self;
+        let workers = Workers::start(workers)?;
         let ground = Arc::new(ground);
         let Orders { stop, at_once, mut source } = orders;
         // What changes from here on is noticed.
@@ -160,12 +167,7 @@ impl Server {
         let at_once = at_once.shared();
         let stop = pause(ground.clone(), current.clone(), stop, at_once.clone());
         let most = config.serving.max_connections;
-        let metrics = ground.metrics.clone();
-        let listener = listener.tap_io(move |stream| room::prepare(stream, metrics.serving.connections.get()));
-        let connections = match ground.tls.clone() {
-            Some(tls) => accept::accept(TlsListener::new(listener, tls)?, current.clone(), most, stop).await,
-            None => accept::accept(listener, current.clone(), most, stop).await,
-        };
+        let connections = accept::accept(listener, ground.tls.clone(), current.clone(), &workers, most, stop).await;
         beside.abort();
         end(&ground, connections, current.app().serving.deadline, at_once).await;
         Ok(())

@@ -2,23 +2,16 @@
 //!
 //! Must not know what is served over the connections.
 
-use std::io;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use axum::serve::Listener;
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, mpsc};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::server::TlsStream;
-
-/// So many handshakes go on at once; whoever is too many waits.
-const HANDSHAKES: usize = 1000;
 
 /// A handshake that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,7 +52,8 @@ impl Tls {
         }
     }
 
-    fn current(&self) -> TlsAcceptor {
+    /// What a handshake begins with now.
+    pub(super) fn current(&self) -> TlsAcceptor {
         self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -78,63 +72,14 @@ fn acceptor(certificates: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// Connections whose handshake is done.
-pub(super) struct TlsListener {
-    ready: mpsc::Receiver<(TlsStream<TcpStream>, SocketAddr)>,
-    address: SocketAddr,
-}
-
-impl TlsListener {
-    /// Takes connections from `listener` and shakes hands, as long as somebody waits for them.
-    pub(super) fn new(listener: impl Listener<Io = TcpStream, Addr = SocketAddr>, tls: Tls) -> io::Result<Self> {
-        let address = listener.local_addr()?;
-        let (hand_over, ready) = mpsc::channel(16);
-        #[expect(clippy::disallowed_methods, reason = "it ends when the listener is dropped")]
-        tokio::spawn(accept(listener, tls, hand_over));
-        Ok(Self { ready, address })
-    }
-}
-
-async fn accept(
-    mut listener: impl Listener<Io = TcpStream, Addr = SocketAddr>,
-    tls: Tls,
-    hand_over: mpsc::Sender<(TlsStream<TcpStream>, SocketAddr)>,
-) {
-    let places = Arc::new(Semaphore::new(HANDSHAKES));
-    loop {
-        let accepted = async {
-            let place = places.clone().acquire_owned().await;
-            // Waits and goes on where the system has no more sockets for now.
-            (listener.accept().await, place)
-        };
-        let ((stream, from), place) = tokio::select! {
-            accepted = accepted => accepted,
-            () = hand_over.closed() => return,
-        };
-        let (acceptor, hand_over) = (tls.current(), hand_over.clone());
-        #[expect(clippy::disallowed_methods, reason = "it ends after one handshake or its patience")]
-        tokio::spawn(async move {
-            if let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, acceptor.accept(stream)).await {
-                let _ = hand_over.send((stream, from)).await;
-            }
-            drop(place);
-        });
-    }
-}
-
-impl Listener for TlsListener {
-    type Io = TlsStream<TcpStream>;
-    type Addr = SocketAddr;
-
-    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
-        match self.ready.recv().await {
-            Some(connection) => connection,
-            // The accepting task only ends after this listener.
-            None => std::future::pending().await,
-        }
-    }
-
-    fn local_addr(&self) -> io::Result<SocketAddr> {
-        Ok(self.address)
+/// The connection that a caller's handshake leads to; `None` where it fails, takes too long, or `closed` is ready before.
+pub(super) async fn shake_hands(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    closed: impl Future<Output = ()>,
+) -> Option<TlsStream<TcpStream>> {
+    tokio::select! {
+        shaken = tokio::time::timeout(PATIENCE, acceptor.accept(stream)) => shaken.ok()?.ok(),
+        () = closed => None,
     }
 }

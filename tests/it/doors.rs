@@ -91,6 +91,7 @@ async fn start(host: &str, variables: &[(&str, &str)]) -> Result<Server, StartEr
         certificates,
         spool: std::env::temp_dir(),
         traces: Default::default(),
+        workers: 0,
     })
     .await
 }

@@ -154,8 +154,8 @@ impl Builder {
         let https = self.tls.is_some();
         let (root_path, certificates) = (self.root_path, self.certificates);
         let (tls, spool, clock) = (self.tls, self.spool, self.clock);
-        let options =
-            Options { config, address, clock, chance, root_path, tls, certificates, spool, traces: Default::default() };
+        let (traces, workers) = (Default::default(), 0);
+        let options = Options { config, address, clock, chance, root_path, tls, certificates, spool, traces, workers };
         let server = Server::bind(options).await.unwrap();
         let scheme = if https { "https" } else { "http" };
         let url = format!("{scheme}://{}", server.address().unwrap());
