@@ -356,6 +356,27 @@ async fn connections_that_rest_do_not_hold_up_the_end() {
     }
 }
 
+#[tokio::test]
+async fn a_handshake_that_does_not_end_does_not_hold_up_the_end() {
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let mut child = Child::with(CORE)
+        .file("cert.pem", &certificate.cert.pem())
+        .file("key.pem", &certificate.signing_key.serialize_pem())
+        .arguments(&["--ssl_certfile_path", "cert.pem", "--ssl_keyfile_path", "key.pem"])
+        .start()
+        .await;
+    let address = child.url.trim_start_matches("https://").to_owned();
+    let mut silent = TcpStream::connect(&address).await.unwrap();
+    let trusted = reqwest::Certificate::from_pem(certificate.cert.pem().as_bytes()).unwrap();
+    let client = reqwest::Client::builder().no_proxy().tls_certs_only([trusted]).build().unwrap();
+    let url = format!("https://localhost:{}/health/liveliness", address.rsplit(':').next().unwrap());
+    assert_eq!(client.get(url).send().await.unwrap().status(), 200, "others are answered meanwhile");
+    child.signal("TERM");
+    assert_eq!(child.end().await, Some(0));
+    let closed = tokio::time::timeout(Duration::from_secs(5), silent.read(&mut [0])).await.unwrap();
+    assert!(!matches!(closed, Ok(1..)), "{closed:?}");
+}
+
 /// Two replicas and whoever sends requests to those that say they are ready.
 struct Balancer(RwLock<Vec<String>>);
 
