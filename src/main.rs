@@ -30,6 +30,10 @@ use tracing::level_filters::LevelFilter;
 /// Bad configuration or usage, as in BSD's `sysexits.h`.
 const UNUSABLE: u8 = check::UNUSABLE;
 
+/// Threads that answer callers, at most. So many fill a network card; and each has connections of its own to Bedrock, which
+/// stay warm only where they are asked for often.
+const WORKERS: usize = 8;
+
 /// OpenAI's image API on Amazon Bedrock, from the LiteLLM config you already have.
 #[derive(Debug, Parser)]
 #[command(name = "easel", version, args_conflicts_with_subcommands = true)]
@@ -339,7 +343,7 @@ fn run_server(
         certificates: surroundings::certificates(env).map_err(unusable)?,
         spool: surroundings::temporary_folder(env),
         traces: traces.clone(),
-        workers: std::thread::available_parallelism().map_or(1, usize::from),
+        workers: std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS),
     };
     let runtime = runtime()?;
     let served = runtime.block_on(async {
