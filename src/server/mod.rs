@@ -69,7 +69,7 @@ pub struct Options {
     pub spool: PathBuf,
     /// Where spans of requests go.
     pub traces: Traces,
-    /// Threads that answer callers, each on a core of its own; with 0 it is done where the server runs.
+    /// Threads that answer callers, each its own; with 0 it is done where the server runs.
     pub workers: usize,
 }
 

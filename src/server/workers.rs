@@ -1,5 +1,5 @@
 //! Threads that answer callers, each with a runtime of its own: what a request passes through stays on one core, as with
-//! nginx's workers. Where threads take over each other's work, a small reply takes up to twice as long, for what both use
+//! nginx's workers. Where threads take over each other's work, a small reply takes up to 40 % more CPU, for what both use
 //! has to go from one core's cache to the other's.
 //!
 //! Must not know what is answered.
