@@ -83,6 +83,7 @@ pub(super) async fn accept(
 ) -> GracefulShutdown {
     let (graceful, metrics) = (GracefulShutdown::new(), current.app().metrics.clone());
     let places = Arc::new(Semaphore::new(usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS)));
+    // Nothing is ever said: that it is gone tells those who still shake hands.
     let accepting = watch::Sender::new(());
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -102,27 +103,20 @@ pub(super) async fn accept(
         // A runtime has to be told of what it shall wait for.
         let Ok(stream) = stream.into_std() else { continue };
         let (tls, current, watcher) = (tls.as_ref().map(Tls::current), current.clone(), graceful.watcher());
-        let (seat, closed) = (workers.seat(), closed(&accepting));
-        let runtime = seat.runtime.clone();
-        runtime.spawn(async move {
-            let _held = (open, seat);
+        let accepting = accepting.subscribe();
+        workers.seat().spawn(async move {
+            let _open = open;
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             // A connection that breaks has had its say in the access line.
             let _ = match tls {
                 None => connection(stream, from, current, watcher).await,
-                Some(tls) => match shake_hands(tls, stream, closed).await {
+                Some(tls) => match shake_hands(tls, stream, accepting).await {
                     Some(stream) => connection(stream, from, current, watcher).await,
                     None => return,
                 },
             };
         });
     }
-}
-
-/// Ready when no more connections are accepted.
-fn closed(accepting: &watch::Sender<()>) -> impl Future<Output = ()> + Send + use<> {
-    let mut accepting = accepting.subscribe();
-    async move { while accepting.changed().await.is_ok() {} }
 }
 
 /// One connection, with as many requests as its caller makes until it is to end.

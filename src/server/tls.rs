@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
@@ -72,14 +73,14 @@ fn acceptor(certificates: &Path, key: &Path) -> Result<TlsAcceptor, String> {
     Ok(TlsAcceptor::from(Arc::new(config)))
 }
 
-/// The connection that a caller's handshake leads to; `None` where it fails, takes too long, or `closed` is ready before.
+/// The connection that a caller's handshake leads to; `None` where it fails, takes too long, or nobody is `accepting` any more.
 pub(super) async fn shake_hands(
     acceptor: TlsAcceptor,
     stream: TcpStream,
-    closed: impl Future<Output = ()>,
+    mut accepting: watch::Receiver<()>,
 ) -> Option<TlsStream<TcpStream>> {
     tokio::select! {
         shaken = tokio::time::timeout(PATIENCE, acceptor.accept(stream)) => shaken.ok()?.ok(),
-        () = closed => None,
+        _ = accepting.changed() => None,
     }
 }

@@ -25,8 +25,20 @@ struct Worker {
 
 /// One connection's place at a worker, until it is dropped.
 pub(super) struct Seat {
-    pub(super) runtime: Handle,
-    _taken: Arc<()>,
+    runtime: Handle,
+    taken: Arc<()>,
+}
+
+impl Seat {
+    /// Does this there, and is taken as long as it takes.
+    pub(super) fn spawn(self, work: impl Future<Output = ()> + Send + 'static) {
+        let Self { runtime, taken } = self;
+        #[expect(clippy::disallowed_methods, reason = "it ends with its caller, and is waited for when Easel stops")]
+        runtime.spawn(async move {
+            work.await;
+            drop(taken);
+        });
+    }
 }
 
 impl Workers {
@@ -43,7 +55,7 @@ impl Workers {
         let freest = self.0.iter().min_by_key(|worker| Arc::strong_count(&worker.taken));
         #[expect(clippy::expect_used, reason = "there is one at the least")]
         let Worker { runtime, taken, .. } = freest.expect("a worker");
-        Seat { runtime: runtime.clone(), _taken: taken.clone() }
+        Seat { runtime: runtime.clone(), taken: taken.clone() }
     }
 }
 
@@ -81,6 +93,7 @@ mod tests {
         let workers = Workers::start(2).unwrap();
         let thread = |seat: &Seat| {
             let (tell, told) = std::sync::mpsc::channel();
+            #[expect(clippy::disallowed_methods, reason = "it ends at once")]
             seat.runtime.spawn(async move { tell.send(thread::current().id()) });
             told.recv().unwrap()
         };

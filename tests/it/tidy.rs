@@ -193,6 +193,7 @@ fn exceptions_to_clippys_rules_give_reasons() {
         ("src/bedrock/held.rs", 1),
         ("src/reply/tests/fuzz/mod.rs", 1),
         ("src/server/mod.rs", 3),
+        ("src/server/workers.rs", 2),
         ("src/signals.rs", 2),
         ("src/store/bucket.rs", 1),
         ("src/surroundings.rs", 3),
