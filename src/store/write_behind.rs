@@ -1,7 +1,7 @@
-//! Writes a file away from the async threads. A thread that writes goes on with what has come meanwhile, for to wake one
-//! takes longer than to write.
+//! Writes a file away from the async threads. A thread that writes goes on with the end if that has come meanwhile, for to
+//! wake one takes longer than to write.
 //!
-//! Must not know what is written, nor copy it; holds three batches at most.
+//! Must not know what is written, nor copy it; holds two batches at most.
 
 use std::fmt;
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Bytes that are handed over at once, at least. File systems take long stretches more cheaply, too.
-const BATCH: usize = 512 * 1024;
+const BATCH: usize = 1024 * 1024;
 
 /// What is done with a file that is whole.
 type Ending = Box<dyn FnOnce(&File) -> io::Result<()> + Send>;
@@ -54,7 +54,7 @@ impl WriteBehind {
         Self { work, held: Vec::new(), length: 0, thread: None }
     }
 
-    /// Takes a piece; where that makes a batch, waits as long as one waits already. An error may be that of a piece before,
+    /// Takes a piece; where that makes a batch, waits until the one before is written. An error may be that of a piece before,
     /// and is said once: nothing is written after it.
     pub(super) async fn write(&mut self, piece: Vec<u8>) -> io::Result<()> {
         self.length += piece.len();
@@ -62,9 +62,7 @@ impl WriteBehind {
         if self.length < BATCH {
             return Ok(());
         }
-        if !self.work.left().pieces.is_empty() {
-            self.done().await?;
-        }
+        self.done().await?;
         self.hand_over(None).await
     }
 
