@@ -147,14 +147,19 @@ class Bench:
 
     def growth(self):
         """CPU per request by length; and by how many are in flight, beside others: connections cost the kernel something too."""
-        rounds = min(self.rounds, 3)
-        lengths = {size: self.cpu(["easel"], rounds, size, 16, SECONDS[size])["easel"] for size in SIZES}
+        lengths = {size: self.cpu(["easel"], self.rounds, size, 16, SECONDS[size])["easel"] for size in SIZES}
         self.say("CPU us per request by length: " + ", ".join(f"{size} {us:.0f}" for size, us in lengths.items()))
-        flights = {}
-        for n in (1, 16, 64, 256, 1000):
-            flights[str(n)] = self.cpu(["nginx", "bare", "easel"], rounds, "0.1 MB", n, 2)
-            self.say(f"CPU us per 0.1 MB, {n} in flight: " + ", ".join(f"{proxy} {us:.0f}" for proxy, us in flights[str(n)].items()))
-        return {"lengths": lengths, "flights": flights}
+        proxies, crowds = ("nginx", "bare", "easel"), ("1", "16", "64", "256", "1000")
+        cost = lambda proxy, n: load(self.servers, proxy, "plain", "0.1 MB", n, "--seconds", 2)["cpu_us_per_request"]
+        seen = []
+        for _ in range(self.rounds):
+            seen.append({n: self.cores.steadily(lambda n=n: {proxy: cost(proxy, n) for proxy in proxies}) for n in crowds})
+            self.say("CPU us per 0.1 MB, " + ", ".join(f"{n} in flight {us['easel']:.0f} nginx {us['nginx']:.0f}" for n, us in seen[-1].items()))
+        flights = {n: {proxy: statistics.median(one[n][proxy] for one in seen) for proxy in proxies} for n in crowds}
+        # Of each round by itself, as above.
+        grown = lambda one, proxy: one["1000"][proxy] / one["16"][proxy]
+        crowd = statistics.median(grown(one, "easel") / grown(one, "nginx") for one in seen)
+        return {"lengths": lengths, "flights": flights, "crowd": crowd}
 
 
 def resident(pid):
