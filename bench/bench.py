@@ -150,10 +150,9 @@ class Bench:
         lengths = {size: self.cpu(["easel"], self.rounds, size, 16, SECONDS[size])["easel"] for size in SIZES}
         self.say("CPU us per request by length: " + ", ".join(f"{size} {us:.0f}" for size, us in lengths.items()))
         proxies, crowds = ("nginx", "bare", "easel"), ("1", "16", "64", "256", "1000")
-        cost = lambda proxy, n: load(self.servers, proxy, "plain", "0.1 MB", n, "--seconds", 2)["cpu_us_per_request"]
         seen = []
         for _ in range(self.rounds):
-            seen.append({n: self.cores.steadily(lambda n=n: {proxy: cost(proxy, n) for proxy in proxies}) for n in crowds})
+            seen.append({n: self.cpu(proxies, 1, "0.1 MB", n, 2) for n in crowds})
             self.say("CPU us per 0.1 MB, " + ", ".join(f"{n} in flight {us['easel']:.0f} nginx {us['nginx']:.0f}" for n, us in seen[-1].items()))
         flights = {n: {proxy: statistics.median(one[n][proxy] for one in seen) for proxy in proxies} for n in crowds}
         # Of each round by itself, as above.
