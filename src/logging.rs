@@ -2,6 +2,8 @@
 //!
 //! Must not let other crates say more than INFO: some of them log whole requests below that.
 
+mod plain;
+
 use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::os::fd::AsFd;
@@ -12,6 +14,8 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use plain::Plain;
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +45,7 @@ pub(crate) fn start(level: LevelFilter, form: Form) -> io::Result<()> {
     let lines = File::from(io::stderr().as_fd().try_clone_to_owned()?);
     let lines = tracing_subscriber::fmt::layer().with_writer(lines).with_ansi(ansi).with_target(false);
     let lines = match form {
-        Form::Text => lines.boxed(),
+        Form::Text => lines.fmt_fields(Plain).boxed(),
         Form::Json => lines.json().flatten_event(true).with_span_list(false).boxed(),
     };
     // AWS's crates write answers of credential sources into warnings, secrets and all. What they fail with is said
