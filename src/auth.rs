@@ -18,6 +18,8 @@ const PUBLISHED: [&str; 2] = ["sk-1234", "sk-test-1234567890"];
 #[derive(Debug)]
 pub struct Door {
     key: Option<SecretString>,
+    /// Who shows it and names no user.
+    holder: Option<CallerId>,
     /// The operator serves beyond loopback although the key is weak.
     permit_weak: bool,
 }
@@ -65,7 +67,8 @@ impl CallerId {
 impl Door {
     /// The door that this key opens.
     pub fn new(key: Option<SecretString>, permit_weak: bool) -> Self {
-        Self { key, permit_weak }
+        let holder = key.as_ref().map(|key| CallerId::new(key.expose_secret(), []));
+        Self { key, holder, permit_weak }
     }
 
     /// Whether nobody has to show a key.
@@ -89,6 +92,15 @@ impl Door {
         let shown = shown.filter(|shown| !shown.is_empty()).ok_or(Rejection::NoKey)?;
         let same: bool = shown.as_bytes().ct_eq(key.expose_secret().as_bytes()).into();
         if same { Ok(()) } else { Err(Rejection::WrongKey) }
+    }
+
+    /// Who has been let in with this key, and names these users.
+    pub fn caller<'a>(&self, shown: Option<&'a str>, users: impl IntoIterator<Item = &'a [u8]>) -> CallerId {
+        let mut users = users.into_iter().peekable();
+        match &self.holder {
+            Some(holder) if users.peek().is_none() => holder.clone(),
+            _ => CallerId::new(shown.unwrap_or_default(), users),
+        }
     }
 
     /// With a weak key no web page may spend: judges the `Host` and `Origin` headers.

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::FromRequestParts;
-use http::header::{HeaderMap, HeaderName};
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 use http::request::Parts;
 use tokio_util::task::TaskTracker;
 
@@ -82,8 +82,14 @@ impl App {
 }
 
 /// Where callers show their key, as in LiteLLM; the first that is there counts.
-const KEY_HEADERS: [&str; 6] =
-    ["x-litellm-api-key", "authorization", "api-key", "x-api-key", "x-goog-api-key", "ocp-apim-subscription-key"];
+static KEY_HEADERS: [HeaderName; 6] = [
+    HeaderName::from_static("x-litellm-api-key"),
+    AUTHORIZATION,
+    HeaderName::from_static("api-key"),
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("ocp-apim-subscription-key"),
+];
 
 /// Somebody who has shown the key, where there is one.
 #[derive(Clone, Debug)]
@@ -99,14 +105,12 @@ impl Caller {
         if let Some(known) = parts.extensions.get::<Self>() {
             return Ok(known.clone());
         }
-        let own = app.key_header.as_deref();
-        let shown = own.into_iter().chain(KEY_HEADERS).find_map(|name| {
-            let value = parts.headers.get(name)?.to_str().ok()?;
-            Some(key_in(name, value))
-        });
+        let own = app.key_header.as_deref().and_then(|name| Some((name, parts.headers.get(name)?)));
+        let usual = KEY_HEADERS.iter().filter_map(|name| Some((name.as_str(), parts.headers.get(name)?)));
+        let shown = own.into_iter().chain(usual).find_map(|(name, value)| Some(key_in(name, value.to_str().ok()?)));
         app.door.admit(shown)?;
         let users = app.user_headers.iter().filter_map(|name| Some(parts.headers.get(name)?.as_bytes()));
-        let caller = Self { id: CallerId::new(shown.unwrap_or_default(), users) };
+        let caller = Self { id: app.door.caller(shown, users) };
         parts.extensions.insert(caller.clone());
         Ok(caller)
     }
@@ -140,8 +144,9 @@ impl FromRequestParts<Arc<App>> for Asked {
         let trace = parts.extensions.get::<Trace>().cloned().unwrap_or_default();
         let mut headers = HeaderMap::new();
         for name in once::HEADERS.into_iter().chain(Overrides::HEADERS) {
-            headers
-                .extend(parts.headers.get_all(name).iter().map(|value| (HeaderName::from_static(name), value.clone())));
+            for value in parts.headers.get_all(&name) {
+                headers.append(&name, value.clone());
+            }
         }
         Ok(Self { headers, caller, base_url: base_url(app, parts), trace })
     }

@@ -18,7 +18,7 @@ pub(super) fn plan_headers(arrivals: &Arrivals) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(HEADERS);
     let mut put = |name: &'static str, value: String| {
         if !value.is_empty() {
-            headers.insert(HeaderName::from_static(name), printable(&value));
+            headers.insert(HeaderName::from_static(name), printable(value));
         }
     };
     put("x-litellm-model-id", distinct(paintings.iter().map(|p| p.deployment.id.as_str()), ","));
@@ -61,7 +61,11 @@ fn distinct<'a>(values: impl Iterator<Item = &'a str>, separator: &str) -> Strin
 }
 
 /// A header value of printable ASCII, other characters escaped, cut at 1 KB.
-fn printable(text: &str) -> HeaderValue {
+fn printable(text: String) -> HeaderValue {
+    let is_printable = |byte: u8| matches!(byte, b' '..=b'~');
+    if text.len() <= MAX_VALUE && text.bytes().all(is_printable) {
+        return HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
+    }
     let mut value = String::with_capacity(text.len());
     for c in text.chars() {
         if c == ' ' || c.is_ascii_graphic() {
@@ -83,8 +87,10 @@ mod tests {
 
     #[test]
     fn values_are_printable_and_bounded() {
-        assert_eq!(printable("size=é\n->x"), r"size=\u{e9}\u{a}->x");
-        assert_eq!(printable(&"é".repeat(1000)).len(), MAX_VALUE);
+        assert_eq!(printable("size=é\n->x".into()), r"size=\u{e9}\u{a}->x");
+        assert_eq!(printable("size=1:1, ~".into()), "size=1:1, ~");
+        assert_eq!(printable("é".repeat(1000)).len(), MAX_VALUE);
+        assert_eq!(printable("e".repeat(2000)).len(), MAX_VALUE);
         assert_eq!((dollars(0.04), dollars(0.3), dollars(2.0)), ("0.04".into(), "0.3".into(), "2".into()));
     }
 }

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
 use super::slim::MAX_TEXT;
@@ -53,15 +53,16 @@ pub struct Overrides {
 
 impl Overrides {
     /// The headers by which LiteLLM's callers say the same.
-    pub const HEADERS: [&str; 2] = [TIMEOUT, NUM_RETRIES];
+    pub const HEADERS: [HeaderName; 2] = [HeaderName::from_static(TIMEOUT), HeaderName::from_static(NUM_RETRIES)];
 
     /// With [`Self::HEADERS`], which win over the body.
     pub fn with_headers(mut self, headers: &HeaderMap) -> Result<Self, Invalid> {
         let mut members = Map::new();
         for name in Self::HEADERS {
-            let Some(value) = headers.get(name) else { continue };
+            let Some(value) = headers.get(&name) else { continue };
             let text = value.to_str().unwrap_or_default().trim().to_owned();
-            members.insert(name.into(), serde_json::from_str(&text).map_or(Value::String(text), Value::Number));
+            members
+                .insert(name.as_str().into(), serde_json::from_str(&text).map_or(Value::String(text), Value::Number));
         }
         self.timeout = take_seconds(&mut members, TIMEOUT)?.or(self.timeout);
         self.num_retries = take_count(&mut members, NUM_RETRIES)?.or(self.num_retries);

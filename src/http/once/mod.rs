@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use futures_util::future::BoxFuture;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 pub use book::Book;
 pub(super) use later::{cancel, collect};
@@ -30,7 +30,7 @@ use hold::Hold;
 type Work = BoxFuture<'static, Response>;
 
 /// The headers that are read of a request.
-pub(super) const HEADERS: [&str; 2] = [KEY, PREFER];
+pub(super) const HEADERS: [HeaderName; 2] = [HeaderName::from_static(KEY), HeaderName::from_static(PREFER)];
 
 const KEY: &str = "idempotency-key";
 const PREFER: &str = "prefer";
