@@ -5,17 +5,13 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::serve::Listener;
-use bytes::Bytes;
 use http::Request;
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,8 +22,9 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower::ServiceExt;
 
+use super::answer::Answer;
 use super::current::Current;
-use super::patient::{Answering, Busy, Patient};
+use super::patient::{Busy, Patient};
 use super::room::{self, HasRoom, Room};
 use super::tls::{Tls, shake_hands};
 use super::workers::Workers;
@@ -136,40 +133,12 @@ where
         request.extensions_mut().insert(ConnectInfo(from));
         async move {
             let response = routes.oneshot(request.map(Body::new)).await;
-            response.map(|response| response.map(|body| Answer { body, room, _answering: answering }))
+            response.map(|response| response.map(|body| Answer::new(body, room, answering)))
         }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(IDLE).max_buf_size(BUFFER);
     watcher.watch(builder.serve_connection(stream, service))
-}
-
-/// A reply's body, asked for more when there is room; its connection is busy until it is dropped.
-struct Answer {
-    body: Body,
-    room: Room,
-    _answering: Answering,
-}
-
-impl HttpBody for Answer {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        ready!(self.room.poll(context));
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 // Other systems may let no more than 128 wait.

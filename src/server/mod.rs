@@ -3,6 +3,7 @@
 //! Must not decide anything that one of them could decide.
 
 mod accept;
+mod answer;
 mod beside;
 mod build;
 mod current;
