@@ -78,7 +78,7 @@ fn upright(mut decoder: impl ImageDecoder) -> ImageResult<DynamicImage> {
 fn redraw(image: DynamicImage, size: Size, margins: Margins, alpha: bool, format: Format) -> ImageResult<Vec<u8>> {
     let image = match (image.width(), image.height()) == (size.width, size.height) {
         true => image,
-        false => image.resize_exact(size.width, size.height, Scaling::CatmullRom),
+        false => resized(image, size),
     };
     let around = margins.around(size);
     let (left, up) = (margins.left.into(), margins.up.into());
@@ -98,6 +98,16 @@ fn redraw(image: DynamicImage, size: Size, margins: Margins, alpha: bool, format
         rgb = canvas;
     }
     encode(&rgb.into(), format)
+}
+
+/// The picture in another size, in colour at eight bits a channel. Each kind of pixels is resized by code of its own, and
+/// none is sent on as any other.
+fn resized(image: DynamicImage, size: Size) -> DynamicImage {
+    let (width, height, by) = (size.width, size.height, Scaling::CatmullRom);
+    match image.color().has_alpha() {
+        true => imageops::resize(&image.into_rgba8(), width, height, by).into(),
+        false => imageops::resize(&image.into_rgb8(), width, height, by).into(),
+    }
 }
 
 /// The picture laid on white where it is transparent.
