@@ -24,7 +24,8 @@ def aims(found):
         row = rows[upstream, size, 16]
         yield f"CPU per GB, {size}, {UPSTREAM[upstream]} upstream, of nginx's", row["cpu"], most, " x"
         yield f"Throughput, {size}, {UPSTREAM[upstream]} upstream, of nginx's", row["rate"], -1.0, " x"
-    yield "CPU of a 4 KB reply, everything on", small["easel"], 45, " µs"
+    # It was set where the bare forwarder takes 32 µs. On a slower machine, where nginx alone may take 45, it is as much more.
+    yield "CPU of a 4 KB reply, everything on", small["easel"], max(45, 45 / 32 * small["bare"]), " µs"
     yield "Added to p99 at 2,000 requests/s of 4 KB", small["p99"], 1, " ms"
     for upstream, cases in memory.items():
         for name, case in cases.items():
