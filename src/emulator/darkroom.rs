@@ -3,13 +3,11 @@
 use super::{
     paint::{Chance, paint, salt},
     palette::strong,
+    picture::resized,
     region::{self, Frame},
     scene::{Filling, Format, Scene, Work},
 };
-use image::{
-    DynamicImage, GrayImage, RgbImage,
-    imageops::{self, FilterType},
-};
+use image::{DynamicImage, GrayImage, RgbImage, imageops::FilterType};
 
 /// The scene's pixels: RGB, or RGBA where something was cut out and the format has alpha.
 pub(super) fn develop(scene: &Scene) -> DynamicImage {
@@ -18,7 +16,7 @@ pub(super) fn develop(scene: &Scene) -> DynamicImage {
         Work::Fill { base, region, with } => fill(scene, base, region, with).into(),
         Work::CutOut { base, region } if scene.format == Format::Jpeg => whitened(base, region).into(),
         Work::CutOut { base, region } => cut_out(base, region),
-        Work::Enlarge(picture) => enlarged(picture, scene.width, scene.height),
+        Work::Enlarge(picture) => resized(picture, scene.width, scene.height, FilterType::Triangle),
     }
 }
 
@@ -48,16 +46,8 @@ fn filling(scene: &Scene, base: &DynamicImage, frame: Frame, with: &Filling) -> 
     let Frame { left, top, width, height } = frame;
     match with {
         Filling::Painting => paint(&Scene { width, height, ..scene.clone() }),
-        Filling::Picture(picture) => enlarged(picture, width, height).into_rgb8(),
+        Filling::Picture(picture) => resized(picture, width, height, FilterType::Triangle).into_rgb8(),
         Filling::Tint => tinted(&base.crop_imm(left, top, width, height), strong(&mut Chance::new(salt(scene)))),
-    }
-}
-
-/// In colour at eight bits a channel.
-fn enlarged(picture: &DynamicImage, width: u32, height: u32) -> DynamicImage {
-    match picture.color().has_alpha() {
-        true => imageops::resize(&picture.to_rgba8(), width, height, FilterType::Triangle).into(),
-        false => imageops::resize(&picture.to_rgb8(), width, height, FilterType::Triangle).into(),
     }
 }
 

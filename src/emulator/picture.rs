@@ -2,6 +2,7 @@
 //! It must not phrase complaints: each family of models has its own words.
 use super::region::Frame;
 use base64::{Engine, prelude::BASE64_STANDARD};
+use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 /// What a model takes.
@@ -96,6 +97,15 @@ fn components(jpeg: &[u8]) -> Option<u8> {
 /// Whether no pixel is even slightly transparent.
 pub(super) fn opaque(picture: &DynamicImage) -> bool {
     !picture.color().has_alpha() || DynamicImage::ImageRgb8(picture.to_rgb8()).to_rgba8() == picture.to_rgba8()
+}
+
+/// The picture in another size, at eight bits a channel; a mask stays grey.
+pub(super) fn resized(picture: &DynamicImage, width: u32, height: u32, by: FilterType) -> DynamicImage {
+    match picture {
+        DynamicImage::ImageLuma8(grey) => imageops::resize(grey, width, height, by).into(),
+        _ if picture.color().has_alpha() => imageops::resize(&picture.to_rgba8(), width, height, by).into(),
+        _ => imageops::resize(&picture.to_rgb8(), width, height, by).into(),
+    }
 }
 
 /// The picture in a larger one, black around it. The frame has the picture's size.

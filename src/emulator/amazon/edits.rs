@@ -2,6 +2,7 @@
 //! It must not touch a pixel.
 use super::{
     super::{
+        picture::resized,
         problem::Problem,
         region::{self, Frame},
         scene::{Filling, Lean, Work},
@@ -125,5 +126,5 @@ fn sized(picture: DynamicImage, (width, height): (u32, u32)) -> DynamicImage {
     if (picture.width(), picture.height()) == (width, height) {
         return picture;
     }
-    picture.resize_exact(width, height, FilterType::Nearest)
+    resized(&picture, width, height, FilterType::Nearest)
 }

@@ -5,7 +5,10 @@ use super::{
     super::problem::Problem,
     detail,
 };
-use image::{DynamicImage, GrayImage, ImageFormat, imageops::FilterType};
+use image::{
+    DynamicImage, GrayImage, ImageFormat,
+    imageops::{self, FilterType},
+};
 
 /// What is taken where a model says nothing else.
 pub(super) const ORDINARY: Limits = Limits {
@@ -39,7 +42,7 @@ fn complaint(name: &str, flaw: &Flaw, limits: &Limits) -> Problem {
 pub(super) fn white(text: &str, beside: &DynamicImage) -> Result<GrayImage, Problem> {
     let mask = picture("mask", text, &ORDINARY)?;
     let (width, height) = (beside.width(), beside.height());
-    Ok(DynamicImage::ImageLuma8(mask.to_luma8()).resize_exact(width, height, FilterType::Nearest).into_luma8())
+    Ok(imageops::resize(&mask.to_luma8(), width, height, FilterType::Nearest))
 }
 
 /// The part of a picture that is transparent, which stands for a mask.
