@@ -62,13 +62,13 @@ fn distinct<'a>(values: impl Iterator<Item = &'a str>, separator: &str) -> Strin
 
 /// A header value of printable ASCII, other characters escaped, cut at 1 KB.
 fn printable(text: String) -> HeaderValue {
-    let is_printable = |byte: u8| matches!(byte, b' '..=b'~');
-    if text.len() <= MAX_VALUE && text.bytes().all(is_printable) {
+    let is_printable = |c: char| matches!(c, ' '..='~');
+    if text.len() <= MAX_VALUE && text.chars().all(is_printable) {
         return HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""));
     }
     let mut value = String::with_capacity(text.len());
     for c in text.chars() {
-        if c == ' ' || c.is_ascii_graphic() {
+        if is_printable(c) {
             value.push(c);
         } else {
             value.extend(c.escape_unicode());
