@@ -13,6 +13,9 @@ const ENGINE: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+/// The bytes of four characters.
+pub const GROUP: usize = 3;
+
 /// The text is not base64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is not base64")]
@@ -35,36 +38,41 @@ impl Decoder {
 
     /// The bytes of the next characters, as far as they are complete.
     pub fn feed(&mut self, text: &[u8]) -> Result<Vec<u8>, NotBase64> {
-        let mut bytes = Vec::with_capacity((self.rest.len() + text.len()) / 4 * 3);
-        self.feed_into(text, &mut bytes)?;
+        let mut bytes = vec![0; (self.rest.len() + text.len()) / 4 * GROUP];
+        let (_, written) = self.feed_into(text, &mut bytes)?;
+        bytes.truncate(written);
         Ok(bytes)
     }
 
-    /// The same, put behind `bytes`.
-    pub fn feed_into(&mut self, mut text: &[u8], bytes: &mut Vec<u8>) -> Result<(), NotBase64> {
+    /// The same, of as many of the next characters as there is room for: how many it took, at least one where there is room
+    /// for a group, and how many bytes it wrote.
+    pub fn feed_into(&mut self, text: &[u8], room: &mut [u8]) -> Result<(usize, usize), NotBase64> {
+        let most = (room.len() / GROUP * 4 + 3).saturating_sub(self.rest.len());
+        let text = &text[..text.len().min(most)];
         if self.padded && !text.is_empty() {
             return Err(NotBase64);
         }
+        let (mut left, mut written) = (text, 0);
         if !self.rest.is_empty() {
-            let missing = (4 - self.rest.len()).min(text.len());
-            self.rest.extend_from_slice(&text[..missing]);
-            text = &text[missing..];
+            let missing = (4 - self.rest.len()).min(left.len());
+            self.rest.extend_from_slice(&left[..missing]);
+            left = &left[missing..];
             if self.rest.len() < 4 {
-                return Ok(());
+                return Ok((text.len(), 0));
             }
             let group = std::mem::take(&mut self.rest);
-            self.decode(&group, bytes)?;
-            if self.padded && !text.is_empty() {
+            written = self.decode(&group, room)?;
+            if self.padded && !left.is_empty() {
                 return Err(NotBase64);
             }
         }
-        let (groups, rest) = text.split_at(text.len() / 4 * 4);
-        self.decode(groups, bytes)?;
+        let (groups, rest) = left.split_at(left.len() / 4 * 4);
+        written += self.decode(groups, &mut room[written..])?;
         if self.padded && !rest.is_empty() {
             return Err(NotBase64);
         }
         self.rest = rest.to_vec();
-        Ok(())
+        Ok((text.len(), written))
     }
 
     /// The last bytes, of a group without its padding.
@@ -74,9 +82,9 @@ impl Decoder {
         Ok(bytes)
     }
 
-    fn decode(&mut self, groups: &[u8], bytes: &mut Vec<u8>) -> Result<(), NotBase64> {
+    fn decode(&mut self, groups: &[u8], room: &mut [u8]) -> Result<usize, NotBase64> {
         self.padded |= groups.last() == Some(&b'=');
-        base64_turbo::STANDARD.decode_vec(groups, bytes).map_err(|_| NotBase64)
+        base64_turbo::STANDARD.decode_slice(groups, room).map_err(|_| NotBase64)
     }
 }
 
@@ -103,6 +111,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn no_more_is_taken_than_there_is_room_for() {
+        let bytes = bytes(50);
+        let text = base64::engine::general_purpose::STANDARD.encode(&bytes);
+        for length in 3..12 {
+            let (mut decoder, mut left, mut read) = (Decoder::new(), text.as_bytes(), Vec::new());
+            while !left.is_empty() {
+                let mut room = vec![0; length];
+                let (taken, written) = decoder.feed_into(left, &mut room).unwrap();
+                assert!(taken > 0);
+                left = &left[taken..];
+                read.extend_from_slice(&room[..written]);
+            }
+            assert_eq!(read, bytes, "{length} at once");
+            assert_eq!(decoder.finish(), Ok(Vec::new()));
+        }
+        assert_eq!(Decoder::new().feed_into(b"AAAAA", &mut [0; 2]), Ok((3, 0)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Puts a picture into the store while it passes, and says what its link is.
 //!
-//! Holds one piece of a picture, beside those that the store has not written yet. Must not know whether a folder or a
+//! Holds one stretch of a picture, beside those that the store has not written yet. Must not know whether a folder or a
 //! bucket keeps it.
 
 use std::sync::Arc;
@@ -8,12 +8,8 @@ use std::sync::Arc;
 use super::extract::App;
 use crate::image::Format;
 use crate::router::Broken;
-use crate::store::{Error, Writer};
-use crate::unbase64::{Decoder, NotBase64};
-
-/// What goes to the store at once has so many bytes, at least: enough to tell what a picture is. Long pieces go as they are,
-/// for to put them together would be to copy them.
-const PIECE: usize = 4096;
+use crate::store::{Buffer, Error, Links, Writer};
+use crate::unbase64::{Decoder, GROUP, NotBase64};
 
 /// Keeps one picture after the other.
 pub(super) struct Keeper {
@@ -21,52 +17,73 @@ pub(super) struct Keeper {
     base_url: String,
     decoder: Decoder,
     /// What the store does not have yet.
-    held: Vec<u8>,
-    /// Of a picture whose first piece has gone there.
+    held: Option<Buffer>,
+    /// Of a picture whose first stretch has gone there.
     writer: Option<Writer>,
 }
 
 impl Keeper {
     /// For links that begin with `base_url`.
     pub(super) fn new(app: Arc<App>, base_url: String) -> Self {
-        Self { app, base_url, decoder: Decoder::new(), held: Vec::new(), writer: None }
+        Self { app, base_url, decoder: Decoder::new(), held: None, writer: None }
     }
 
     /// A picture begins.
     pub(super) fn begin(&mut self) {
         self.decoder = Decoder::new();
-        self.held.clear();
+        self.held = None;
         self.writer = None;
     }
 
     /// A stretch of the picture, base64.
-    pub(super) async fn bytes(&mut self, base64: &[u8]) -> Result<(), Broken> {
-        if self.held.len() >= PIECE {
-            let mut writer = self.writer()?;
-            writer.write(std::mem::take(&mut self.held)).await.map_err(not_kept)?;
-            self.writer = Some(writer);
+    pub(super) async fn bytes(&mut self, mut base64: &[u8]) -> Result<(), Broken> {
+        while !base64.is_empty() {
+            let mut held = self.hold(GROUP).await?;
+            let (taken, written) = self.decoder.feed_into(base64, held.room()).map_err(malformed)?;
+            held.advance(written);
+            base64 = &base64[taken..];
+            self.held = Some(held);
         }
-        self.decoder.feed_into(base64, &mut self.held).map_err(malformed)
+        Ok(())
     }
 
     /// The picture is whole: its link.
     pub(super) async fn end(&mut self) -> Result<String, Broken> {
-        let mut rest = std::mem::take(&mut self.decoder).finish().map_err(malformed)?;
-        self.held.append(&mut rest);
-        let writer = self.writer()?;
-        let name = writer.finish(std::mem::take(&mut self.held)).await.map_err(not_kept)?;
-        let links = self.app.links.as_ref().ok_or_else(no_picture)?;
-        Ok(format!("{}{}", self.base_url, links.path(name)))
+        let rest = std::mem::take(&mut self.decoder).finish().map_err(malformed)?;
+        let mut last = self.hold(rest.len()).await?;
+        last.room()[..rest.len()].copy_from_slice(&rest);
+        last.advance(rest.len());
+        let writer = self.writer(&last)?;
+        let name = writer.finish(last).await.map_err(not_kept)?;
+        Ok(format!("{}{}", self.base_url, self.links()?.path(name)))
+    }
+
+    /// What is held, where there is room for so many bytes more; else it goes to the store, and an empty one comes.
+    async fn hold(&mut self, room: usize) -> Result<Buffer, Broken> {
+        if let Some(mut held) = self.held.take() {
+            if held.room().len() >= room {
+                return Ok(held);
+            }
+            let mut writer = self.writer(&held)?;
+            writer.write(held).await.map_err(not_kept)?;
+            self.writer = Some(writer);
+        }
+        Ok(self.links()?.buffer())
     }
 
     /// Opened when the first bytes are there, which tell what the picture is.
-    fn writer(&mut self) -> Result<Writer, Broken> {
-        if let Some(writer) = self.writer.take() {
-            return Ok(writer);
+    fn writer(&mut self, first: &Buffer) -> Result<Writer, Broken> {
+        match self.writer.take() {
+            Some(writer) => Ok(writer),
+            None => {
+                let format = Format::of(first.filled()).ok_or_else(no_picture)?;
+                self.links()?.writer(format).map_err(not_kept)
+            }
         }
-        let format = Format::of(&self.held).ok_or_else(no_picture)?;
-        let links = self.app.links.as_ref().ok_or_else(no_picture)?;
-        links.writer(format).map_err(not_kept)
+    }
+
+    fn links(&self) -> Result<&Links, Broken> {
+        self.app.links.as_ref().ok_or_else(no_picture)
     }
 }
 

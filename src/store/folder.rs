@@ -14,6 +14,7 @@ use tokio::fs::File;
 use tokio::task::spawn_blocking;
 
 use super::Name;
+use super::buffer::Buffer;
 use super::disk::{make, remove};
 use super::write_behind::WriteBehind;
 use crate::clock::Clock;
@@ -155,14 +156,14 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) async fn write(&mut self, piece: Vec<u8>) -> io::Result<()> {
-        self.length += piece.len() as u64;
+    pub(super) async fn write(&mut self, piece: Buffer) -> io::Result<()> {
+        self.length += piece.filled().len() as u64;
         self.file.write(piece).await
     }
 
-    pub(super) async fn finish(self, last: Vec<u8>, name: Name) -> io::Result<()> {
+    pub(super) async fn finish(self, last: Buffer, name: Name) -> io::Result<()> {
         let Self { folder, file, path, length } = self;
-        let length = length + last.len() as u64;
+        let length = length + last.filled().len() as u64;
         let (target, now) = (folder.path.join(name.to_string()), folder.clock.now());
         let persist = move |file: &fs::File| {
             // Its age is told by the clock of this process, like that of its links.

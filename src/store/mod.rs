@@ -3,6 +3,7 @@
 //! Names of files come only from random ids. Must not know who asks, or where a link begins.
 
 mod bucket;
+mod buffer;
 mod chain;
 mod disk;
 mod folder;
@@ -22,6 +23,7 @@ use futures_util::stream::BoxStream;
 use http::Method;
 use tokio::io::AsyncReadExt;
 
+pub use buffer::Buffer;
 pub use kept::{Body, Kept, Label, Reader as BodyReader};
 pub use name::Name;
 
@@ -29,6 +31,7 @@ use crate::clock::Clock;
 use crate::config::Delivery;
 use crate::image::Format;
 use bucket::Bucket;
+use buffer::Spare;
 use folder::Folder;
 use key::Key;
 
@@ -77,6 +80,7 @@ pub struct Links {
     key: Key,
     life: Duration,
     clock: Clock,
+    spare: Spare,
 }
 
 #[derive(Debug)]
@@ -116,7 +120,7 @@ impl Links {
         let life = settings.expires_in;
         if let (Some(bucket), Some(secret)) = (&settings.bucket, &settings.secret) {
             let place = Place::Bucket(Bucket::open(bucket, life, clock).map_err(|error| error.to_string())?);
-            return Ok(Self { place, key: Key::from_secret(secret), life, clock });
+            return Ok(Self { place, key: Key::from_secret(secret), life, clock, spare: Spare::default() });
         }
         let hint = "Set easel_settings.data_dir or EASEL_DATA_DIR to a folder that Easel may write";
         let Some(data_dir) = &delivery.data_dir else {
@@ -128,7 +132,12 @@ impl Links {
             Some(secret) => Key::from_secret(secret),
             None => Key::kept_in(data_dir).map_err(failed)?,
         };
-        Ok(Self { place: Place::Folder(folder), key, life, clock })
+        Ok(Self { place: Place::Folder(folder), key, life, clock, spare: Spare::default() })
+    }
+
+    /// An empty one, for a stretch of a picture that is to be kept.
+    pub fn buffer(&self) -> Buffer {
+        self.spare.buffer()
     }
 
     /// Keeps a new picture of this format.
@@ -192,19 +201,19 @@ impl Links {
 
 impl Writer {
     /// Takes a piece. That it could not be written may be said later.
-    pub async fn write(&mut self, piece: Vec<u8>) -> Result<(), Error> {
+    pub async fn write(&mut self, piece: Buffer) -> Result<(), Error> {
         match &mut self.place {
             Writing::Folder(writer) => writer.write(piece).await.map_err(Error::new),
-            Writing::Bucket(writer) => writer.write(&piece).await,
+            Writing::Bucket(writer) => writer.write(piece.filled()).await,
         }
     }
 
     /// The picture is whole with this.
-    pub async fn finish(self, last: Vec<u8>) -> Result<Name, Error> {
+    pub async fn finish(self, last: Buffer) -> Result<Name, Error> {
         match self.place {
             Writing::Folder(writer) => writer.finish(last, self.name).await.map_err(Error::new)?,
             Writing::Bucket(mut writer) => {
-                writer.write(&last).await?;
+                writer.write(last.filled()).await?;
                 writer.finish().await?;
             }
         }

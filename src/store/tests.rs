@@ -27,12 +27,19 @@ fn open(data_dir: &Path) -> Links {
     Links::open(&config.delivery, Clock::new(noon)).unwrap()
 }
 
+fn gathered(links: &Links, bytes: &[u8]) -> Buffer {
+    let mut buffer = links.buffer();
+    buffer.room()[..bytes.len()].copy_from_slice(bytes);
+    buffer.advance(bytes.len());
+    buffer
+}
+
 async fn keep(links: &Links, bytes: &[u8]) -> Name {
     let mut writer = links.writer(Format::Webp).unwrap();
     for piece in bytes.chunks(100_000) {
-        writer.write(piece.to_vec()).await.unwrap();
+        writer.write(gathered(links, piece)).await.unwrap();
     }
-    writer.finish(Vec::new()).await.unwrap()
+    writer.finish(links.buffer()).await.unwrap()
 }
 
 async fn read(links: &Links, name: Name) -> Option<Vec<u8>> {
@@ -68,8 +75,8 @@ async fn the_last_bytes_come_with_the_end() {
     let data = tempfile::tempdir().unwrap();
     let links = open(data.path());
     let mut writer = links.writer(Format::Png).unwrap();
-    writer.write(b"a picture ".to_vec()).await.unwrap();
-    let name = writer.finish(b"and its end".to_vec()).await.unwrap();
+    writer.write(gathered(&links, b"a picture ")).await.unwrap();
+    let name = writer.finish(gathered(&links, b"and its end")).await.unwrap();
     assert_eq!(read(&links, name).await.as_deref(), Some(&b"a picture and its end"[..]));
 }
 
@@ -78,7 +85,7 @@ async fn what_is_not_finished_is_not_there() {
     let data = tempfile::tempdir().unwrap();
     let links = open(data.path());
     let mut writer = links.writer(Format::Png).unwrap();
-    writer.write(vec![0; 300_000]).await.unwrap();
+    writer.write(gathered(&links, &[0; 100_000])).await.unwrap();
     assert_eq!(fs::read_dir(data.path().join("links")).unwrap().count(), 1);
     drop(writer);
     assert_eq!(fs::read_dir(data.path().join("links")).unwrap().count(), 0);

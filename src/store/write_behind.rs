@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::task::{JoinHandle, spawn_blocking};
 
+use super::buffer::Buffer;
+
 /// Bytes that are handed over at once, at least. File systems take long stretches more cheaply, too.
 const BATCH: usize = 1024 * 1024;
 
@@ -21,7 +23,7 @@ type Ending = Box<dyn FnOnce(&File) -> io::Result<()> + Send>;
 pub(super) struct WriteBehind {
     work: Arc<Work>,
     /// What has not been handed over.
-    held: Vec<Vec<u8>>,
+    held: Vec<Buffer>,
     /// The bytes in it.
     length: usize,
     /// The thread that does the work.
@@ -36,7 +38,7 @@ struct Work {
 /// What no thread has begun with.
 #[derive(Default)]
 struct Left {
-    pieces: Vec<Vec<u8>>,
+    pieces: Vec<Buffer>,
     ending: Option<Ending>,
     /// Whether a thread will come back for more. Stays so where one has failed: no other begins.
     is_under_way: bool,
@@ -56,8 +58,8 @@ impl WriteBehind {
 
     /// Takes a piece; where that makes a batch, waits until the one before is written. An error may be that of a piece before,
     /// and is said once: nothing is written after it.
-    pub(super) async fn write(&mut self, piece: Vec<u8>) -> io::Result<()> {
-        self.length += piece.len();
+    pub(super) async fn write(&mut self, piece: Buffer) -> io::Result<()> {
+        self.length += piece.filled().len();
         self.held.push(piece);
         if self.length < BATCH {
             return Ok(());
@@ -69,7 +71,7 @@ impl WriteBehind {
     /// Takes the last piece, and waits until all are written and the ending is done.
     pub(super) async fn finish(
         mut self,
-        last: Vec<u8>,
+        last: Buffer,
         ending: impl FnOnce(&File) -> io::Result<()> + Send + 'static,
     ) -> io::Result<()> {
         self.held.push(last);
@@ -102,7 +104,7 @@ impl Work {
     }
 
     /// Whether a thread has to begin.
-    fn add(&self, mut pieces: Vec<Vec<u8>>, ending: Option<Ending>) -> bool {
+    fn add(&self, mut pieces: Vec<Buffer>, ending: Option<Ending>) -> bool {
         let mut left = self.left();
         left.pieces.append(&mut pieces);
         left.ending = ending;
@@ -110,23 +112,23 @@ impl Work {
     }
 
     /// Where nothing is left, the next piece needs another thread.
-    fn next(&self) -> Option<(Vec<Vec<u8>>, Option<Ending>)> {
+    fn next(&self) -> Option<(Vec<Buffer>, Option<Ending>)> {
         let mut left = self.left();
         left.is_under_way = !left.pieces.is_empty();
         left.is_under_way.then(|| (mem::take(&mut left.pieces), left.ending.take()))
     }
 
-    fn write(&self, pieces: &[Vec<u8>]) -> io::Result<()> {
+    fn write(&self, pieces: &[Buffer]) -> io::Result<()> {
         let mut file = &self.file;
         // A file system that can find the room for all of it at once need not look for each page's. Where there is none,
         // or it cannot, writing will tell.
         #[cfg(any(target_os = "linux", target_os = "android"))]
         {
             use rustix::fs::{FallocateFlags, fallocate};
-            let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+            let length = pieces.iter().map(|piece| piece.filled().len() as u64).sum();
             let _ = fallocate(file, FallocateFlags::KEEP_SIZE, file.stream_position()?, length);
         }
-        let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut slices: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece.filled())).collect();
         let mut left = &mut slices[..];
         // Lets go of those that are empty.
         IoSlice::advance_slices(&mut left, 0);
@@ -154,24 +156,32 @@ impl Work {
 
 #[cfg(test)]
 mod tests {
+    use super::super::buffer::Spare;
     use super::*;
     use std::io::Read;
+
+    fn buffer(bytes: &[u8]) -> Buffer {
+        let mut buffer = Spare::default().buffer();
+        buffer.room()[..bytes.len()].copy_from_slice(bytes);
+        buffer.advance(bytes.len());
+        buffer
+    }
 
     #[tokio::test]
     async fn pieces_come_in_order_and_the_ending_last() {
         let mut file = tempfile::tempfile().unwrap();
         let mut behind = WriteBehind::new(file.try_clone().unwrap());
-        // Some are empty, and some a batch alone.
-        let pieces: Vec<_> = (0..40_u8).map(|piece| vec![piece; BATCH / 16 * (usize::from(piece) % 20)]).collect();
+        // Some are empty; all of them make three batches.
+        let pieces: Vec<_> = (0..40_u8).map(|piece| vec![piece; BATCH / 128 * (usize::from(piece) % 20)]).collect();
         for piece in &pieces {
-            behind.write(piece.clone()).await.unwrap();
+            behind.write(buffer(piece)).await.unwrap();
         }
         let (said, length) = tokio::sync::oneshot::channel();
         let ending = |file: &File| {
             said.send(file.metadata()?.len()).unwrap();
             Ok(())
         };
-        behind.finish(b"the end".to_vec(), ending).await.unwrap();
+        behind.finish(buffer(b"the end"), ending).await.unwrap();
         let (mut written, expected) = (Vec::new(), [&pieces.concat()[..], b"the end"].concat());
         assert_eq!(length.await.unwrap(), expected.len() as u64);
         file.rewind().unwrap();
@@ -183,16 +193,17 @@ mod tests {
     async fn what_cannot_be_written_is_said() {
         let place = tempfile::NamedTempFile::new().unwrap();
         let read_only = || WriteBehind::new(File::open(place.path()).unwrap());
-        assert!(read_only().finish(vec![1], |_| Ok(())).await.is_err());
+        assert!(read_only().finish(buffer(&[1]), |_| Ok(())).await.is_err());
         let mut behind = read_only();
         let mut write = async || {
-            behind.write(vec![1; BATCH]).await?;
-            behind.write(vec![2; BATCH]).await?;
-            behind.write(vec![3; BATCH]).await
+            for _ in 0..3 * 16 {
+                behind.write(buffer(&[1; BATCH / 16])).await?;
+            }
+            Ok::<_, io::Error>(())
         };
         assert!(write().await.is_err());
         let failing = |_: &File| Err(io::ErrorKind::StorageFull.into());
-        let error = WriteBehind::new(tempfile::tempfile().unwrap()).finish(vec![1], failing).await.unwrap_err();
+        let error = WriteBehind::new(tempfile::tempfile().unwrap()).finish(buffer(&[1]), failing).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     }
 }
