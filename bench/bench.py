@@ -23,6 +23,9 @@ CORES = ROOT / "target/release/cores"
 # Seconds of each measurement, at the least; larger ones take as long as their requests.
 SECONDS = {"4 KB": 1.5, "0.1 MB": 1.0, "2 MB": 1.5, "10 MB": 1.5, "25 MB": 2.0}
 
+# For as long what a new proxy does is not measured: it opens its connections.
+FIRST = 0.5
+
 
 def ask(port, path, body, *more):
     """What came of asking over and over. That a request fails ends everything."""
@@ -88,14 +91,17 @@ class Bench:
     def say(self, text):
         print(f"[{time.monotonic() - self.begun:5.0f} s] {text}", flush=True)
 
+    def each(self, proxies, upstream, size, connections, seconds):
+        """What came of the same load on each proxy in turn."""
+        asked = lambda proxy, seconds: load(self.servers, proxy, upstream, size, connections, "--seconds", seconds)
+        return self.cores.steadily(lambda: {proxy: (asked(proxy, FIRST), asked(proxy, seconds))[1] for proxy in proxies})
+
     def in_turn(self, proxies, rounds, upstream, size, connections, seconds):
-        """What came of the same load on each proxy in turn, several times over."""
+        """The same several times over, each time of proxies that are new."""
         seen = {proxy: [] for proxy in proxies}
         for _ in range(rounds):
-            found = self.cores.steadily(
-                lambda: {proxy: load(self.servers, proxy, upstream, size, connections, "--seconds", seconds) for proxy in proxies}
-            )
-            for proxy, said in found.items():
+            self.servers.renew()
+            for proxy, said in self.each(proxies, upstream, size, connections, seconds).items():
                 seen[proxy].append(said)
         return seen
 
@@ -139,7 +145,11 @@ class Bench:
         cost = lambda more: load(
             self.servers, "easel", "plain", "2 MB", 4 if "n" in more else 16, "--seconds", 1.5, body=json.dumps(wish | more)
         )["cpu_us_per_request"] / more.get("n", 1)
-        rounds = [self.cores.steadily(lambda: {name: cost(more) for name, more in bodies.items()}) for _ in range(self.rounds)]
+        rounds = []
+        for _ in range(self.rounds):
+            self.servers.renew()
+            cost({})
+            rounds.append(self.cores.steadily(lambda: {name: cost(more) for name, more in bodies.items()}))
         found = {name: [costs[name] / costs["plain"] for costs in rounds] for name in bodies if name != "plain"}
         forms = {name: statistics.median(ratios) for name, ratios in found.items()}
         self.say("; ".join(f"{name}: {ratio:.2f} x plain" for name, ratio in forms.items()))
@@ -152,7 +162,9 @@ class Bench:
         proxies, crowds = ("nginx", "bare", "easel"), ("1", "16", "64", "256", "1000")
         seen = []
         for _ in range(self.rounds):
-            seen.append({n: self.cpu(proxies, 1, "0.1 MB", n, 2) for n in crowds})
+            self.servers.renew()
+            asked = {n: self.each(proxies, "plain", "0.1 MB", n, 2) for n in crowds}
+            seen.append({n: {proxy: said["cpu_us_per_request"] for proxy, said in by.items()} for n, by in asked.items()})
             self.say("CPU us per 0.1 MB, " + ", ".join(f"{n} in flight {us['easel']:.0f} nginx {us['nginx']:.0f}" for n, us in seen[-1].items()))
         flights = {n: {proxy: statistics.median(one[n][proxy] for one in seen) for proxy in proxies} for n in crowds}
         # Of each round by itself, as above.
