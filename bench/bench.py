@@ -127,7 +127,8 @@ class Bench:
 
     def small(self):
         """What a small reply costs, with everything on; and what Easel adds when it is not busy."""
-        small = self.cpu(self.proxies, self.rounds, "4 KB", 16, SECONDS["4 KB"])
+        # More rounds, for its goal depends on what the bare forwarder takes, and that is 32 or 44 us by chance.
+        small = self.cpu(self.proxies, 2 * self.rounds + 1, "4 KB", 16, SECONDS["4 KB"])
         added = []
         for _ in range(self.rounds):
             steady = ("4 KB", 32, "--rate", 2000, "--seconds", 2)

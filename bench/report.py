@@ -109,7 +109,7 @@ def plot(rows):
 
 def measured(found):
     growing = found["growth"]
-    text = f"Measured on {datetime.date.today()}: {machine(found['cores'])}; medians of 5 rounds; one round where there is no goal.\n\n"
+    text = f"Measured on {datetime.date.today()}: {machine(found['cores'])}; medians of 5 rounds, of 11 for a small reply; one round where there is no goal.\n\n"
     text += table(["", "what", "goal", "measured"], [[("met" if good else "**missed**"), name, bound, value] for good, name, value, bound in found["goals"]])
     text += "\n![CPU per GB beside nginx](performance.svg)\n"
     for upstream, title in UPSTREAM.items():
