@@ -6,7 +6,7 @@
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Of a buffer, in bytes: 16 K groups of base64, four times over, and whole pages.
+/// Of a buffer, in bytes: whole groups of base64, and whole pages.
 const SIZE: usize = 192 * 1024;
 
 /// No more wait to be used again: 6 MB.
