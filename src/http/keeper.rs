@@ -51,8 +51,7 @@ impl Keeper {
     pub(super) async fn end(&mut self) -> Result<String, Broken> {
         let rest = std::mem::take(&mut self.decoder).finish().map_err(malformed)?;
         let mut last = self.hold(rest.len()).await?;
-        last.room()[..rest.len()].copy_from_slice(&rest);
-        last.advance(rest.len());
+        last.put(&rest);
         let writer = self.writer(&last)?;
         let name = writer.finish(last).await.map_err(not_kept)?;
         Ok(format!("{}{}", self.base_url, self.links()?.path(name)))

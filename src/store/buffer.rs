@@ -56,6 +56,12 @@ impl Buffer {
         &mut self.memory[self.filled..]
     }
 
+    /// Adds these. Panics where there is no room for them.
+    pub fn put(&mut self, bytes: &[u8]) {
+        self.room()[..bytes.len()].copy_from_slice(bytes);
+        self.advance(bytes.len());
+    }
+
     /// So many more bytes count. Panics where there is no room for them.
     pub fn advance(&mut self, count: usize) {
         assert!(count <= self.memory.len() - self.filled, "no more is filled than there is");
@@ -77,8 +83,7 @@ mod tests {
     fn memory_is_used_again_up_to_a_bound() {
         let spare = Spare::default();
         let mut first = spare.buffer();
-        first.room()[..3].copy_from_slice(b"one");
-        first.advance(3);
+        first.put(b"one");
         assert_eq!(first.filled(), b"one");
         assert_eq!(first.room().len(), SIZE - 3);
         let place = first.memory.as_ptr();

@@ -29,8 +29,7 @@ fn open(data_dir: &Path) -> Links {
 
 fn gathered(links: &Links, bytes: &[u8]) -> Buffer {
     let mut buffer = links.buffer();
-    buffer.room()[..bytes.len()].copy_from_slice(bytes);
-    buffer.advance(bytes.len());
+    buffer.put(bytes);
     buffer
 }
 

@@ -162,8 +162,7 @@ mod tests {
 
     fn buffer(bytes: &[u8]) -> Buffer {
         let mut buffer = Spare::default().buffer();
-        buffer.room()[..bytes.len()].copy_from_slice(bytes);
-        buffer.advance(bytes.len());
+        buffer.put(bytes);
         buffer
     }
 
