@@ -97,26 +97,25 @@ class Bench:
         asked = lambda proxy, seconds: load(self.servers, proxy, upstream, size, connections, "--seconds", seconds)
         return self.cores.steadily(lambda: {proxy: (asked(proxy, FIRST[size]), asked(proxy, seconds))[1] for proxy in proxies})
 
-    def in_turn(self, proxies, rounds, upstream, size, connections, seconds):
-        """The same several times over, each time of proxies that are new."""
-        seen = {proxy: [] for proxy in proxies}
+    def anew(self, rounds, measure):
+        """What `measure` returns in each round, of proxies that are new."""
+        found = []
         for _ in range(rounds):
             self.servers.renew()
-            for proxy, said in self.each(proxies, upstream, size, connections, seconds).items():
-                seen[proxy].append(said)
-        return seen
+            found.append(measure())
+        return found
 
-    def cpu(self, proxies, rounds, size, connections, seconds):
+    def cpu(self, proxies, size, connections, seconds):
         """CPU of one request by proxy, in us."""
-        seen = self.in_turn(proxies, rounds, "plain", size, connections, seconds)
-        return {proxy: medians(said)["cpu_us_per_request"] for proxy, said in seen.items()}
+        said = self.each(proxies, "plain", size, connections, seconds)
+        return {proxy: said[proxy]["cpu_us_per_request"] for proxy in proxies}
 
     def beside(self, upstream, size, connections, rounds):
         """One row: each proxy's figures, and Easel's as ratios to nginx's."""
-        seen = self.in_turn(self.proxies, rounds, upstream, size, connections, SECONDS[size])
-        row = {proxy: medians(rounds) for proxy, rounds in seen.items()}
+        seen = self.anew(rounds, lambda: self.each(self.proxies, upstream, size, connections, SECONDS[size]))
+        row = {proxy: medians([said[proxy] for said in seen]) for proxy in self.proxies}
         # Of each round by itself, so that what slows all of them down does not count.
-        pairs = list(zip(seen["easel"], seen["nginx"], strict=True))
+        pairs = [(said["easel"], said["nginx"]) for said in seen]
         ratio = lambda name: statistics.median(a[name] / b[name] for a, b in pairs)
         rate = statistics.median((a["bytes"] / a["seconds"]) / (b["bytes"] / b["seconds"]) for a, b in pairs)
         row |= {"upstream": upstream, "size": size, "connections": connections, "cpu": ratio("cpu_seconds_per_gb"), "rate": rate}
@@ -128,7 +127,7 @@ class Bench:
     def small(self):
         """What a small reply costs, with everything on; and what Easel adds when it is not busy."""
         # More rounds, for its goal depends on what the bare forwarder takes, and that is 32 or 44 us by chance.
-        small = self.cpu(self.proxies, 2 * self.rounds + 1, "4 KB", 16, SECONDS["4 KB"])
+        small = medians(self.anew(2 * self.rounds + 1, lambda: self.cpu(self.proxies, "4 KB", 16, SECONDS["4 KB"])))
         added = []
         for _ in range(self.rounds):
             steady = ("4 KB", 32, "--rate", 2000, "--seconds", 2)
@@ -147,11 +146,11 @@ class Bench:
         cost = lambda more: load(
             self.servers, "easel", "plain", "2 MB", 4 if "n" in more else 16, "--seconds", 1.5, body=json.dumps(wish | more)
         )["cpu_us_per_request"] / more.get("n", 1)
-        rounds = []
-        for _ in range(self.rounds):
-            self.servers.renew()
+        def each():
             cost({})
-            rounds.append(self.cores.steadily(lambda: {name: cost(more) for name, more in bodies.items()}))
+            return self.cores.steadily(lambda: {name: cost(more) for name, more in bodies.items()})
+
+        rounds = self.anew(self.rounds, each)
         found = {name: [costs[name] / costs["plain"] for costs in rounds] for name in bodies if name != "plain"}
         forms = {name: statistics.median(ratios) for name, ratios in found.items()}
         self.say("; ".join(f"{name}: {ratio:.2f} x plain" for name, ratio in forms.items()))
@@ -159,19 +158,17 @@ class Bench:
 
     def growth(self):
         """CPU per request by length; and by how many are in flight, beside others: connections cost the kernel something too."""
-        seen = []
-        for _ in range(self.rounds):
-            self.servers.renew()
-            seen.append({size: self.each(["easel"], "plain", size, 16, SECONDS[size])["easel"]["cpu_us_per_request"] for size in SIZES})
-        lengths = medians(seen)
+        by_length = lambda: {size: self.cpu(["easel"], size, 16, SECONDS[size])["easel"] for size in SIZES}
+        lengths = medians(self.anew(self.rounds, by_length))
         self.say("CPU us per request by length: " + ", ".join(f"{size} {us:.0f}" for size, us in lengths.items()))
         proxies, crowds = ("nginx", "bare", "easel"), ("1", "16", "64", "256", "1000")
-        seen = []
-        for _ in range(self.rounds):
-            self.servers.renew()
-            asked = {n: self.each(proxies, "plain", "0.1 MB", n, 2) for n in crowds}
-            seen.append({n: {proxy: said["cpu_us_per_request"] for proxy, said in by.items()} for n, by in asked.items()})
-            self.say("CPU us per 0.1 MB, " + ", ".join(f"{n} in flight {us['easel']:.0f} nginx {us['nginx']:.0f}" for n, us in seen[-1].items()))
+
+        def by_crowd():
+            found = {n: self.cpu(proxies, "0.1 MB", n, 2) for n in crowds}
+            self.say("CPU us per 0.1 MB, " + ", ".join(f"{n} in flight {us['easel']:.0f} nginx {us['nginx']:.0f}" for n, us in found.items()))
+            return found
+
+        seen = self.anew(self.rounds, by_crowd)
         flights = {n: {proxy: statistics.median(one[n][proxy] for one in seen) for proxy in proxies} for n in crowds}
         # Of each round by itself, as above.
         grown = lambda one, proxy: one["1000"][proxy] / one["16"][proxy]
