@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Measures Easel beside nginx and HAProxy as plain proxies before the same mock of Bedrock, and writes the tables and the
 # plot of docs/PERFORMANCE.md.
-#   bench/run.sh                    25 to 45 minutes; the machine has to be quiet
+#   bench/run.sh                    25 to 50 minutes; the machine has to be quiet
 #   bench/run.sh --quick            one round of what counts most, printed and not written
 #   bench/run.sh --litellm          a LiteLLM from PyPI too, which takes some minutes more
 #   EASEL_BIN=path bench/run.sh     another binary than what is shipped
