@@ -190,6 +190,18 @@ impl Rest {
         let since = *self.since.get_or_insert(now);
         (now + PATIENCE).min(since + PATIENCE + earned)
     }
+
+    /// The next piece, whatever has come before it; `None` after the last.
+    async fn piece(&mut self) -> Result<Option<Bytes>, ApiError> {
+        if let Some(begun) = self.begun.take() {
+            return Ok(Some(begun));
+        }
+        let piece = tokio::time::timeout_at(self.latest(), self.stream.next()).await;
+        let piece = piece.map_err(|_| ApiError::slow_body(PATIENCE, SLOWEST))?;
+        let piece = piece.transpose().map_err(|_| ApiError::unreadable_body())?;
+        self.length += piece.as_ref().map_or(0, Bytes::len);
+        Ok(piece)
+    }
 }
 
 /// Reads a body that nobody wants to its end, as long as it comes quickly: see [`Reading::drain`].
@@ -214,21 +226,15 @@ impl Reading {
     /// The next piece; `None` after the last.
     pub(super) async fn next(&self) -> Result<Option<Bytes>, ApiError> {
         let mut rest = self.0.lock().await;
-        if let Some(begun) = rest.begun.take() {
-            return Ok(Some(begun));
-        }
-        let latest = rest.latest();
-        let piece = tokio::time::timeout_at(latest, rest.stream.next()).await;
-        let piece = piece.map_err(|_| ApiError::slow_body(PATIENCE, SLOWEST))?;
-        let piece = piece.transpose().map_err(|_| ApiError::unreadable_body())?;
-        rest.length += piece.as_ref().map_or(0, Bytes::len);
+        let piece = rest.piece().await?;
         if rest.length > rest.most { Err(ApiError::too_large(rest.most)) } else { Ok(piece) }
     }
 
-    /// Reads to the end what nobody wants: behind a form, or behind a mistake. A connection that is closed with bytes
-    /// unread is reset, and takes the reply with it.
+    /// Reads to the end what nobody wants: behind a form, behind a mistake, or beyond what is taken. A connection that is
+    /// closed with bytes unread is reset, and takes the reply with it.
     async fn drain(self) {
-        let all = async { while let Ok(Some(_)) = self.next().await {} };
+        let mut rest = self.0.lock().await;
+        let all = async { while let Ok(Some(_)) = rest.piece().await {} };
         // Who does not end his body does not hold us up for long.
         let _ = tokio::time::timeout(MOST_DRAINING, all).await;
     }

@@ -242,6 +242,28 @@ async fn uploads_have_their_limits() {
     assert_eq!(error["error"]["message"], "the body is larger than 200 MB, the most that is taken here");
 }
 
+/// Who sends all of his body before he reads is told what is wrong with it: a connection that is closed while he sends is
+/// reset, and the reply is lost.
+#[tokio::test]
+async fn a_body_that_is_too_large_is_read_to_its_end_too() {
+    let proxy = TestProxy::with(SD35).start().await;
+    let address = proxy.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let (part, zeros) =
+        (b"--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n", vec![0; 45_000_000]);
+    let body = [&part[..], &zeros, b"\r\n", part, &zeros, b"\r\n--x--\r\n"].concat();
+    let head = format!(
+        "POST /v1/images/generations HTTP/1.1\r\nhost: {address}\r\ncontent-type: multipart/form-data; boundary=x\r\n\
+         content-length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    let mut reply = [0; 12];
+    stream.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"HTTP/1.1 413");
+}
+
 /// Node's streams send the end of a chunked body apart from its last bytes. A connection that was closed before it had
 /// come was reset, and the reply was cut.
 #[tokio::test]
