@@ -13,7 +13,6 @@ use axum::extract::{ConnectInfo, Request};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, FutureExt, TryFutureExt};
-use http::header::EXPECT;
 use http::request::Parts;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tower::Service;
@@ -105,10 +104,7 @@ where
             reply.map_ok(|response| response.map(|body| Body::new(InPlace { body, _place: place }))).boxed()
         }
         Err(error) => async move {
-            // Whoever waits for leave to send his body need not send it.
-            if !parts.headers.contains_key(EXPECT) {
-                drain(body).await;
-            }
+            drain(Request::from_parts(parts, body)).await;
             Ok(error.into_response())
         }
         .boxed(),

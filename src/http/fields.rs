@@ -10,7 +10,8 @@ use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, EXPECT};
+use http_body::Body as _;
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -103,6 +104,10 @@ impl FromRequest<Arc<App>> for Raw {
         let kind = kind.to_owned();
         let spooler = app.raster.spooler();
         let most = if request.uri().path().contains("/generations") { MAX_GENERATION } else { MAX_BODY };
+        if request.body().size_hint().lower() > most as u64 {
+            drain(request).await;
+            return Err(ApiError::too_large(most));
+        }
         let reading = Reading::new(request.into_body(), most);
         let rest = reading.clone();
         let read = async {
@@ -204,9 +209,12 @@ impl Rest {
     }
 }
 
-/// Reads a body that nobody wants to its end, as long as it comes quickly: see [`Reading::drain`].
-pub(super) async fn drain(body: Body) {
-    Reading::new(body, MAX_BODY).drain().await;
+/// Reads a body that nobody wants to its end, as long as it comes quickly: see [`Reading::drain`]. Who waits for leave to
+/// send his need not send it.
+pub(super) async fn drain(request: Request) {
+    if !request.headers().contains_key(EXPECT) {
+        Reading::new(request.into_body(), 0).drain().await;
+    }
 }
 
 impl Reading {

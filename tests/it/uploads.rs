@@ -264,6 +264,20 @@ async fn a_body_that_is_too_large_is_read_to_its_end_too() {
     assert_eq!(&reply, b"HTTP/1.1 413");
 }
 
+#[tokio::test]
+async fn a_body_that_says_it_is_too_large_is_refused_before_it_is_sent() {
+    let proxy = TestProxy::with(SD35).start().await;
+    let address = proxy.url.strip_prefix("http://").unwrap();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "POST /v1/images/edits HTTP/1.1\r\nhost: {address}\r\nexpect: 100-continue\r\ncontent-length: 300000000\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut reply = [0; 12];
+    stream.read_exact(&mut reply).await.unwrap();
+    assert_eq!(&reply, b"HTTP/1.1 413");
+}
+
 /// Node's streams send the end of a chunked body apart from its last bytes. A connection that was closed before it had
 /// come was reset, and the reply was cut.
 #[tokio::test]
