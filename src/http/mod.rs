@@ -130,11 +130,13 @@ async fn origin(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     Ok(next.run(request).await)
 }
 
-async fn no_route(method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
+async fn no_route(method: Method, OriginalUri(uri): OriginalUri, request: Request) -> ApiError {
+    fields::drain(request).await;
     ApiError::no_route(&method, uri.path())
 }
 
-async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> ApiError {
+async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri, request: Request) -> ApiError {
+    fields::drain(request).await;
     ApiError::wrong_method(&method, uri.path())
 }
 

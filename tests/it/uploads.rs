@@ -242,26 +242,33 @@ async fn uploads_have_their_limits() {
     assert_eq!(error["error"]["message"], "the body is larger than 200 MB, the most that is taken here");
 }
 
-/// Who sends all of his body before he reads is told what is wrong with it: a connection that is closed while he sends is
-/// reset, and the reply is lost.
+/// Who sends all of his body before he reads is told what is wrong: a connection that is closed while he sends is reset,
+/// and the reply is lost.
 #[tokio::test]
-async fn a_body_that_is_too_large_is_read_to_its_end_too() {
+async fn a_body_is_read_to_its_end_before_it_is_refused() {
     let proxy = TestProxy::with(SD35).start().await;
     let address = proxy.url.strip_prefix("http://").unwrap();
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    let (part, zeros) =
-        (b"--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n", vec![0; 45_000_000]);
-    let body = [&part[..], &zeros, b"\r\n", part, &zeros, b"\r\n--x--\r\n"].concat();
-    let head = format!(
-        "POST /v1/images/generations HTTP/1.1\r\nhost: {address}\r\ncontent-type: multipart/form-data; boundary=x\r\n\
-         content-length: {}\r\n\r\n",
-        body.len()
-    );
-    stream.write_all(head.as_bytes()).await.unwrap();
-    stream.write_all(&body).await.unwrap();
-    let mut reply = [0; 12];
-    stream.read_exact(&mut reply).await.unwrap();
-    assert_eq!(&reply, b"HTTP/1.1 413");
+    let part = b"--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a.png\"\r\n\r\n";
+    let zeros = vec![0; 45_000_000];
+    let body = [part, &zeros[..], b"\r\n", part, &zeros, b"\r\n--x--\r\n"].concat();
+    let whole = (format!("content-length: {}\r\n\r\n", body.len()), "");
+    let chunked = (format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n", body.len()), "\r\n0\r\n\r\n");
+    for (path, (begin, end), status) in [
+        ("/v1/images/generations", &whole, 413),
+        ("/v1/images/generations", &chunked, 413),
+        ("/v1/images/nope", &whole, 404),
+        ("/v1/models", &whole, 405),
+    ] {
+        let head =
+            format!("POST {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: multipart/form-data; boundary=x\r\n");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        for bytes in [head.as_bytes(), begin.as_bytes(), &body, end.as_bytes()] {
+            stream.write_all(bytes).await.unwrap_or_else(|error| panic!("{path}: {error}"));
+        }
+        let mut reply = [0; 12];
+        stream.read_exact(&mut reply).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&reply), format!("HTTP/1.1 {status}"), "{path}");
+    }
 }
 
 #[tokio::test]
